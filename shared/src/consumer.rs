@@ -1,0 +1,171 @@
+//! Event consumers behind SQS: partial batch responses, and each event at most once in effect.
+//!
+//! A consumer writes an inbox record in the transaction of its effect ([`Transaction::once`]). A
+//! redelivered event finds its record, and nothing is written again. What fails three times goes
+//! to the queue's dead-letter queue, by the queue's redrive policy.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
+use lambda_runtime::LambdaEvent;
+use serde::{Deserialize, Serialize};
+use tracing::Instrument;
+use uuid::Uuid;
+
+use crate::{
+    client::ClientError,
+    context::Context,
+    event::{Envelope, PayloadError},
+    runtime::{self, BatchItemFailure, BatchResponse},
+    table::{Item, Key, TableError, Transaction},
+    telemetry,
+    time::Timestamp,
+};
+
+/// How long a handled event is remembered: longer than any queue or dead-letter queue keeps it.
+const INBOX_RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How often a consumer may lose a race for its items before the message is left for later.
+const RACE_ATTEMPTS: u32 = 8;
+
+/// Handles the events of one queue.
+#[async_trait]
+pub trait Consumer: Send + Sync {
+    /// Unique in the service; part of the inbox record's key.
+    fn name(&self) -> &'static str;
+
+    /// Applies one event.
+    ///
+    /// Commits one transaction with [`Transaction::once`] in it. When a condition of that
+    /// transaction fails because another writer was first, `handle` is called again, so it must
+    /// read what it decides on anew each time.
+    async fn handle(&self, delivery: &Delivery) -> Result<(), ConsumerError>;
+}
+
+/// One delivery of an event to one consumer.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    pub event: Envelope,
+    consumer: &'static str,
+}
+
+impl Delivery {
+    pub fn new(event: Envelope, consumer: &'static str) -> Self {
+        Self { event, consumer }
+    }
+}
+
+/// Why an event was not handled. It is delivered again, and after three attempts dead-lettered.
+#[derive(Debug, thiserror::Error)]
+pub enum ConsumerError {
+    #[error(transparent)]
+    Table(#[from] TableError),
+    #[error(transparent)]
+    Payload(#[from] PayloadError),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The event cannot be applied to what the service knows.
+    #[error("{0}")]
+    Rejected(String),
+}
+
+/// The record that a consumer has handled an event.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct InboxItem {
+    consumer: String,
+    event_id: Uuid,
+    event_type: String,
+    handled_at: Timestamp,
+}
+
+impl Item for InboxItem {
+    const TYPE: &'static str = "inbox";
+
+    fn key(&self) -> Key {
+        Key::new(format!("INBOX#{}#{}", self.consumer, self.event_id), "INBOX")
+    }
+
+    fn expires_at(&self) -> Option<Timestamp> {
+        Some(self.handled_at.plus(INBOX_RETENTION))
+    }
+}
+
+impl Transaction {
+    /// Commits only if this consumer has not handled this event yet.
+    #[must_use]
+    pub fn once(self, delivery: &Delivery) -> Self {
+        self.insert(&InboxItem {
+            consumer: delivery.consumer.to_owned(),
+            event_id: delivery.event.id,
+            event_type: delivery.event.event_type.clone(),
+            handled_at: Timestamp::now(),
+        })
+    }
+}
+
+/// A consumer as a function that takes SQS batches and answers with `ReportBatchItemFailures`.
+pub fn function<C: Consumer + 'static>(consumer: C) -> Box<dyn runtime::Function> {
+    Box::new(Queue(Box::new(consumer)))
+}
+
+struct Queue(Box<dyn Consumer>);
+
+#[async_trait]
+impl runtime::Function for Queue {
+    async fn invoke(&self, event: LambdaEvent<serde_json::Value>) -> Result<serde_json::Value, runtime::Failure> {
+        let batch: SqsEvent = serde_json::from_value(event.payload)?;
+        let mut response = BatchResponse::default();
+        for message in batch.records {
+            let message_id = message.message_id.clone().unwrap_or_default();
+            if let Err(error) = deliver(&*self.0, message).await {
+                tracing::error!(message_id, consumer = self.0.name(), %error, "an event was not handled");
+                response.batch_item_failures.push(BatchItemFailure::new(message_id));
+            }
+        }
+        Ok(serde_json::to_value(response)?)
+    }
+}
+
+/// EventBridge's wrapping of an event in an SQS message.
+#[derive(Deserialize)]
+struct Wrapping {
+    detail: Envelope,
+}
+
+async fn deliver(consumer: &dyn Consumer, message: SqsMessage) -> Result<(), ConsumerError> {
+    let body = message.body.unwrap_or_default();
+    let wrapping: Wrapping = serde_json::from_str(&body)
+        .map_err(|error| ConsumerError::Rejected(format!("not an event of this system: {error}")))?;
+    handle(consumer, wrapping.detail).await.map(|_| ())
+}
+
+/// What became of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Handled,
+    /// This consumer had handled this event before; nothing was written.
+    Duplicate,
+}
+
+/// Lets a consumer handle one event, in the event's context, again when it loses a race.
+pub async fn handle(consumer: &dyn Consumer, event: Envelope) -> Result<Outcome, ConsumerError> {
+    let context = Context::of_event(&event.correlation_id, event.id);
+    let span = tracing::info_span!("event", correlation_id = %context.correlation_id, event_id = %event.id,
+        event_type = %event.event_type, consumer = consumer.name());
+    let delivery = Delivery::new(event, consumer.name());
+    let outcome = context.scope(attempt(consumer, &delivery).instrument(span)).await;
+    telemetry::event_handled(consumer.name(), &delivery.event, &outcome);
+    outcome
+}
+
+async fn attempt(consumer: &dyn Consumer, delivery: &Delivery) -> Result<Outcome, ConsumerError> {
+    let mut race = 0;
+    loop {
+        match consumer.handle(delivery).await {
+            Ok(()) => return Ok(Outcome::Handled),
+            Err(ConsumerError::Table(error)) if error.failed(InboxItem::TYPE) => return Ok(Outcome::Duplicate),
+            Err(ConsumerError::Table(error)) if error.is_race() && race < RACE_ATTEMPTS => race += 1,
+            Err(error) => return Err(error),
+        }
+    }
+}

@@ -1,0 +1,28 @@
+use serde::{Deserialize, Serialize};
+
+use super::payload;
+use crate::{id::Id, money::Money};
+
+/// A product can be ordered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProductCreated {
+    pub product_id: Id,
+    pub name: String,
+    pub price: Money,
+    /// Of the product's description and price: replicas keep the highest they have seen.
+    pub version: u64,
+}
+
+/// A product's description or price changed; carries what replicas keep.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProductUpdated {
+    pub product_id: Id,
+    pub name: String,
+    pub price: Money,
+    pub version: u64,
+}
+
+payload! {
+    ProductCreated = "product.created", "Product", product_id;
+    ProductUpdated = "product.updated", "Product", product_id;
+}

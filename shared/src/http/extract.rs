@@ -1,0 +1,68 @@
+use axum::{
+    extract::{FromRequestParts, Path, Query},
+    http::request::Parts,
+};
+use serde::{Deserialize, de::DeserializeOwned};
+
+use super::{FieldError, Problem, problem::invalid_cursor};
+use crate::{
+    id::{Id, InvalidId},
+    table::{Cursor, PageRequest},
+};
+
+/// The one id in the path. Answers 400 when it is not an id.
+#[derive(Clone, Copy, Debug)]
+pub struct PathId(pub Id);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathId {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let malformed = || parameter(":id", &InvalidId.to_string());
+        let Path(text) = Path::<String>::from_request_parts(parts, state).await.map_err(|_| malformed())?;
+        text.parse().map(Self).map_err(|_| malformed())
+    }
+}
+
+/// The query string as a type. Answers 400 when it is not one.
+#[derive(Clone, Debug)]
+pub struct QueryParams<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for QueryParams<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Query(value) = Query::from_request_parts(parts, state)
+            .await
+            .map_err(|rejection| parameter("?", &rejection.body_text()))?;
+        Ok(Self(value))
+    }
+}
+
+#[derive(Deserialize)]
+struct PageQuery {
+    limit: Option<String>,
+    cursor: Option<String>,
+}
+
+/// `?limit=` (1 to 100) and `?cursor=`. Answers 400 for anything else in them.
+impl<S: Send + Sync> FromRequestParts<S> for PageRequest {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let QueryParams(PageQuery { limit, cursor }) = QueryParams::from_request_parts(parts, state).await?;
+        let limit = limit.map(|text| {
+            text.parse()
+                .ok()
+                .filter(|limit| (1..=Self::MAX_LIMIT).contains(limit))
+                .ok_or_else(|| parameter("?limit", &format!("a whole number from 1 to {}", Self::MAX_LIMIT)))
+        });
+        let cursor = cursor.map(|text| Cursor::parse(&text).map_err(|_| invalid_cursor()));
+        Ok(Self { limit: limit.transpose()?, cursor: cursor.transpose()? })
+    }
+}
+
+fn parameter(pointer: &str, detail: &str) -> Problem {
+    let errors = vec![FieldError { pointer: pointer.to_owned(), detail: detail.to_owned() }];
+    Problem::malformed(format!("{pointer}: {detail}")).with_errors(errors)
+}

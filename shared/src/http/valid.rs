@@ -1,0 +1,138 @@
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, Request},
+    http::{HeaderMap, StatusCode, header},
+};
+use garde::Validate;
+use serde::de::DeserializeOwned;
+
+use super::{FieldError, Problem};
+
+/// A JSON body that was read and validated.
+///
+/// Answers 415 for another content type, 413 for a body over [`BODY_LIMIT`](super::BODY_LIMIT), 400
+/// for malformed JSON, and 422 with a pointer to every wrong field. Types used here deny unknown
+/// fields.
+#[derive(Clone, Debug)]
+pub struct Valid<T>(pub T);
+
+/// An `application/x-www-form-urlencoded` body that was read and validated, as OAuth 2 clients
+/// send it. Answers as [`Valid`] does.
+#[derive(Clone, Debug)]
+pub struct Form<T>(pub T);
+
+impl<T, S> FromRequest<S> for Valid<T>
+where
+    T: DeserializeOwned + Validate<Context = ()>,
+    S: Send + Sync,
+{
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let body = body(request, state, |mime| mime == "application/json" || mime.ends_with("+json")).await?;
+        let mut deserializer = serde_json::Deserializer::from_slice(&body);
+        let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| unreadable(&error))?;
+        deserializer.end().map_err(|error| Problem::malformed(format!("malformed JSON: {error}")))?;
+        validated(value).map(Self)
+    }
+}
+
+impl<T, S> FromRequest<S> for Form<T>
+where
+    T: DeserializeOwned + Validate<Context = ()>,
+    S: Send + Sync,
+{
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let body = body(request, state, |mime| mime == "application/x-www-form-urlencoded").await?;
+        let value = serde_urlencoded::from_bytes(&body)
+            .map_err(|error| Problem::invalid(vec![field_error(String::new(), &error.to_string())]))?;
+        validated(value).map(Self)
+    }
+}
+
+async fn body<S: Send + Sync>(request: Request, state: &S, accepts: fn(&str) -> bool) -> Result<Bytes, Problem> {
+    if !content_type(request.headers()).is_some_and(|mime| accepts(&mime)) {
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            "the body's Content-Type is not one that this endpoint takes",
+        ));
+    }
+    Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too_large",
+            format!("a body has at most {} bytes", super::BODY_LIMIT),
+        ),
+        _ => Problem::malformed("the body could not be read"),
+    })
+}
+
+fn content_type(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    value.split(';').next().map(|mime| mime.trim().to_ascii_lowercase())
+}
+
+fn unreadable(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
+    let inner = error.inner();
+    match inner.classify() {
+        serde_json::error::Category::Data => {
+            let path: String = error.path().iter().map(segment).collect();
+            Problem::invalid(vec![field_error(path, &without_position(&inner.to_string()))])
+        }
+        _ => Problem::malformed(format!("malformed JSON: {inner}")),
+    }
+}
+
+fn segment(segment: &serde_path_to_error::Segment) -> String {
+    use serde_path_to_error::Segment;
+    match segment {
+        Segment::Seq { index } => format!("/{index}"),
+        Segment::Map { key } => format!("/{}", escape(key)),
+        Segment::Enum { variant } => format!("/{variant}"),
+        Segment::Unknown => String::new(),
+    }
+}
+
+/// A field that is missing or unknown is named in serde's message, not in its path.
+fn field_error(path: String, message: &str) -> FieldError {
+    let named = ["missing field `", "unknown field `", "duplicate field `"]
+        .iter()
+        .find_map(|prefix| message.strip_prefix(prefix)?.split_once('`'))
+        .map(|(field, _)| format!("/{}", escape(field)));
+    let pointer = match named {
+        Some(field) if !path.ends_with(&field) => path + &field,
+        _ => path,
+    };
+    FieldError { pointer, detail: message.chars().take(300).collect() }
+}
+
+fn without_position(message: &str) -> String {
+    message.rfind(" at line ").map_or_else(|| message.to_owned(), |at| message[..at].to_owned())
+}
+
+fn validated<T: Validate<Context = ()>>(value: T) -> Result<T, Problem> {
+    value.validate().map_err(|report| {
+        let errors = report.iter().map(|(path, error)| FieldError {
+            pointer: pointer(&path.to_string()),
+            detail: error.message().to_owned(),
+        });
+        Problem::invalid(errors.collect())
+    })?;
+    Ok(value)
+}
+
+/// `items[0].name` as the JSON pointer `/items/0/name`.
+fn pointer(path: &str) -> String {
+    path.split(['.', '['])
+        .filter(|part| !part.is_empty())
+        .map(|part| format!("/{}", part.trim_end_matches(']')))
+        .collect()
+}
+
+/// RFC 6901 escaping.
+fn escape(segment: &str) -> String {
+    segment.replace('~', "~0").replace('/', "~1")
+}

@@ -1,0 +1,304 @@
+//! The transactional outbox: an event is stored in the transaction of the change it tells of, and
+//! the table's stream feeds a relay that puts it on the bus.
+//!
+//! Delivery is at least once: the stream repeats a batch from the first record that failed.
+
+use std::{process::ExitCode, time::Duration};
+
+use async_trait::async_trait;
+use aws_lambda_events::event::dynamodb;
+use aws_sdk_eventbridge::{Client, error::DisplayErrorContext, types::PutEventsRequestEntry};
+use lambda_runtime::LambdaEvent;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    aws,
+    event::{Envelope, Payload},
+    runtime::{self, BatchItemFailure, BatchResponse},
+    table::{Item, Key, Transaction},
+    time::Timestamp,
+};
+
+/// How long a published event stays in the table, for operators to look at.
+const RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// EventBridge's limits on one PutEvents: entries, and bytes with room for their names.
+const MAX_ENTRIES: usize = 10;
+const MAX_BYTES: usize = 200_000;
+const ATTEMPTS: u32 = 5;
+
+/// An event waiting in its service's table. Its partition is its aggregate's, so that the stream
+/// keeps an aggregate's events in order.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OutboxItem {
+    pub event_id: String,
+    pub event_type: String,
+    pub aggregate: String,
+    /// The [`Envelope`] as JSON text, so that it reaches the bus to the letter.
+    pub envelope: String,
+    pub occurred_at: Timestamp,
+}
+
+impl Item for OutboxItem {
+    const TYPE: &'static str = "outbox";
+
+    fn key(&self) -> Key {
+        Key::new(format!("OUTBOX#{}", self.aggregate), &self.event_id)
+    }
+
+    fn expires_at(&self) -> Option<Timestamp> {
+        Some(self.occurred_at.plus(RETENTION))
+    }
+}
+
+impl Transaction {
+    /// Publishes an event if, and only if, the transaction commits.
+    #[must_use]
+    pub fn publish<P: Payload>(self, payload: &P) -> Self {
+        let item = Envelope::new(payload).and_then(|event| {
+            Ok(OutboxItem {
+                event_id: event.id.to_string(),
+                event_type: event.event_type.clone(),
+                aggregate: format!("{}#{}", event.aggregate_type, event.aggregate_id),
+                envelope: serde_json::to_string(&event)?,
+                occurred_at: event.occurred_at,
+            })
+        });
+        match item {
+            Ok(item) => self.insert(&item),
+            Err(error) => self.fail(OutboxItem::TYPE, error),
+        }
+    }
+}
+
+/// Serves `<service>-relay`: puts the outbox items in a table's stream on the bus named by
+/// `EVENT_BUS_NAME`, with the source `quayside.<SERVICE_NAME>`.
+pub fn serve_relay() -> ExitCode {
+    runtime::run(|| {
+        let config = aws::sdk_config()?;
+        Ok(Box::new(Relay {
+            bus: EventBridge { client: Client::new(&config), name: aws::required("EVENT_BUS_NAME")? },
+            source: format!("quayside.{}", aws::required("SERVICE_NAME")?),
+        }))
+    })
+}
+
+struct Relay<B> {
+    bus: B,
+    source: String,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    sequence_number: String,
+    event_type: String,
+    detail: String,
+}
+
+#[async_trait]
+trait Bus: Send + Sync {
+    /// Publishes the entries; answers with those that were not accepted.
+    async fn put(&self, source: &str, entries: Vec<Entry>) -> Vec<Entry>;
+}
+
+struct EventBridge {
+    client: Client,
+    name: String,
+}
+
+#[async_trait]
+impl<B: Bus> runtime::Function for Relay<B> {
+    async fn invoke(&self, event: LambdaEvent<serde_json::Value>) -> Result<serde_json::Value, runtime::Failure> {
+        let batch: dynamodb::Event = serde_json::from_value(event.payload)?;
+        Ok(serde_json::to_value(self.relay(batch).await)?)
+    }
+}
+
+impl<B: Bus> Relay<B> {
+    async fn relay(&self, batch: dynamodb::Event) -> BatchResponse {
+        let (entries, malformed) = read(batch);
+        let mut failed = malformed;
+        for chunk in chunks(entries) {
+            failed.extend(self.publish(chunk).await.into_iter().map(|entry| entry.sequence_number));
+        }
+        // Sequence numbers are decimal numbers of varying length: the stream repeats from the lowest.
+        let first = failed.into_iter().min_by(|a, b| (a.len(), a).cmp(&(b.len(), b)));
+        BatchResponse { batch_item_failures: first.map(BatchItemFailure::new).into_iter().collect() }
+    }
+
+    async fn publish(&self, mut entries: Vec<Entry>) -> Vec<Entry> {
+        for attempt in 0..ATTEMPTS {
+            if attempt > 0 {
+                tokio::time::sleep(Duration::from_millis(50 << attempt)).await;
+            }
+            entries = self.bus.put(&self.source, entries).await;
+            if entries.is_empty() {
+                break;
+            }
+        }
+        entries
+    }
+}
+
+/// The outbox items of a batch, and the sequence numbers of those that could not be read.
+fn read(batch: dynamodb::Event) -> (Vec<Entry>, Vec<String>) {
+    let mut entries = Vec::new();
+    let mut malformed = Vec::new();
+    for record in batch.records.into_iter().filter(|record| record.event_name == "INSERT") {
+        let sequence_number = record.change.sequence_number.unwrap_or_default();
+        let image = record.change.new_image;
+        let is_outbox = serde_dynamo::from_item::<_, Stored>(image.clone())
+            .is_ok_and(|stored| stored.item_type == OutboxItem::TYPE);
+        if !is_outbox {
+            continue;
+        }
+        match serde_dynamo::from_item::<_, OutboxItem>(image) {
+            Ok(item) => entries.push(Entry { sequence_number, event_type: item.event_type, detail: item.envelope }),
+            Err(error) => {
+                tracing::error!(%sequence_number, %error, "an outbox item cannot be read");
+                malformed.push(sequence_number);
+            }
+        }
+    }
+    (entries, malformed)
+}
+
+#[derive(Deserialize)]
+struct Stored {
+    #[serde(rename = "type", default)]
+    item_type: String,
+}
+
+fn chunks(entries: Vec<Entry>) -> Vec<Vec<Entry>> {
+    let mut chunks: Vec<Vec<Entry>> = Vec::new();
+    let mut bytes = 0;
+    for entry in entries {
+        bytes += entry.detail.len();
+        match chunks.last_mut().filter(|chunk| chunk.len() < MAX_ENTRIES && bytes <= MAX_BYTES) {
+            Some(chunk) => chunk.push(entry),
+            None => {
+                bytes = entry.detail.len();
+                chunks.push(vec![entry]);
+            }
+        }
+    }
+    chunks
+}
+
+#[async_trait]
+impl Bus for EventBridge {
+    async fn put(&self, source: &str, entries: Vec<Entry>) -> Vec<Entry> {
+        let requests = entries.iter().map(|entry| {
+            PutEventsRequestEntry::builder()
+                .event_bus_name(&self.name)
+                .source(source)
+                .detail_type(&entry.event_type)
+                .detail(&entry.detail)
+                .build()
+        });
+        let answer = match self.client.put_events().set_entries(Some(requests.collect())).send().await {
+            Ok(answer) => answer,
+            Err(error) => {
+                tracing::warn!(error = %DisplayErrorContext(&error), count = entries.len(), "the bus did not take a batch");
+                return entries;
+            }
+        };
+        if answer.failed_entry_count() == 0 {
+            return Vec::new();
+        }
+        let results = answer.entries();
+        entries
+            .into_iter()
+            .enumerate()
+            .filter(|(index, entry)| {
+                let refusal = results.get(*index).and_then(|result| result.error_code());
+                if let Some(code) = refusal {
+                    tracing::warn!(code, event_type = entry.event_type, "the bus did not take an event");
+                }
+                refusal.is_some()
+            })
+            .map(|(_, entry)| entry)
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use serde_json::json;
+
+    use super::*;
+
+    /// A bus that refuses each listed event type as often as it says.
+    struct Unreliable {
+        refusals: Mutex<Vec<(&'static str, u32)>>,
+        taken: Mutex<Vec<String>>,
+    }
+
+    #[async_trait]
+    impl Bus for Unreliable {
+        #[allow(clippy::unwrap_used)]
+        async fn put(&self, _: &str, entries: Vec<Entry>) -> Vec<Entry> {
+            let mut refusals = self.refusals.lock().unwrap();
+            let (refused, taken): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| {
+                refusals
+                    .iter_mut()
+                    .find(|(name, left)| *name == entry.event_type && *left > 0)
+                    .map(|r| r.1 -= 1)
+                    .is_some()
+            });
+            self.taken.lock().unwrap().extend(taken.into_iter().map(|entry| entry.event_type));
+            refused
+        }
+    }
+
+    fn record(sequence: u32, event_type: &str, item_type: &str) -> serde_json::Value {
+        json!({"eventID": sequence.to_string(), "eventName": "INSERT", "awsRegion": "eu-central-1",
+            "dynamodb": {"SequenceNumber": sequence.to_string(), "StreamViewType": "NEW_IMAGE", "SizeBytes": 1,
+            "ApproximateCreationDateTime": 1.0, "Keys": {"pk": {"S": "x"}},
+            "NewImage": {"type": {"S": item_type}, "event_id": {"S": "e"}, "event_type": {"S": event_type},
+                "aggregate": {"S": "Order#1"}, "envelope": {"S": "{}"}, "occurred_at": {"S": "2026-01-15T10:30:45.123Z"}}}})
+    }
+
+    #[allow(clippy::unwrap_used)]
+    async fn relay(
+        refusals: Vec<(&'static str, u32)>,
+        records: Vec<serde_json::Value>,
+    ) -> (Vec<String>, serde_json::Value) {
+        let bus = Unreliable { refusals: Mutex::new(refusals), taken: Mutex::default() };
+        let relay = Relay { bus, source: "quayside.orders".into() };
+        let answer = relay.relay(serde_json::from_value(json!({ "Records": records })).unwrap()).await;
+        (relay.bus.taken.into_inner().unwrap(), serde_json::to_value(answer).unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_event_the_bus_refuses_once_is_sent_again_and_the_others_are_not() {
+        let (taken, answer) = relay(vec![("b", 1)], vec![record(1, "a", "outbox"), record(2, "b", "outbox")]).await;
+        assert_eq!(taken, ["a", "b"]);
+        assert_eq!(answer, json!({"batchItemFailures": []}));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_stream_is_told_to_repeat_from_the_first_event_the_bus_never_took() {
+        let records = (8..=11).map(|n| record(n, if n >= 9 { "b" } else { "a" }, "outbox")).collect();
+        let (taken, answer) = relay(vec![("b", 1000)], records).await;
+        assert_eq!(taken, ["a"]);
+        assert_eq!(answer, json!({"batchItemFailures": [{"itemIdentifier": "9"}]}));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_an_outbox_item_stays_off_the_bus() {
+        let (taken, _) = relay(vec![], vec![record(1, "a", "order")]).await;
+        assert!(taken.is_empty());
+    }
+
+    #[test]
+    fn a_batch_keeps_to_the_bus_limits() {
+        let entry =
+            |bytes| Entry { sequence_number: String::new(), event_type: String::new(), detail: "x".repeat(bytes) };
+        let lengths = |entries: Vec<Entry>| chunks(entries).iter().map(Vec::len).collect::<Vec<_>>();
+        assert_eq!(lengths((0..23).map(|_| entry(10)).collect()), [10, 10, 3]);
+        assert_eq!(lengths(vec![entry(150_000), entry(100_000), entry(90_000)]), [1, 2]);
+    }
+}

@@ -1,0 +1,101 @@
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+
+use super::{
+    Item, Key, Table, TableError,
+    item::{Attributes, from_attributes},
+};
+
+/// DynamoDB's limit on keys in one BatchGetItem.
+const BATCH_GET_LIMIT: usize = 100;
+const BATCH_GET_ATTEMPTS: usize = 5;
+
+impl Table {
+    /// The item with this key, read consistently: one GetItem.
+    pub async fn get<T: Item>(&self, key: &Key) -> Result<Option<T>, TableError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&*self.name)
+            .set_key(Some(key.attributes()))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(TableError::unavailable)?;
+        answer.item.map(from_attributes).transpose()
+    }
+
+    /// The items that exist among these keys, in no order: one BatchGetItem for each hundred.
+    pub async fn get_many<T: Item>(&self, keys: &[Key]) -> Result<Vec<T>, TableError> {
+        let mut found = Vec::with_capacity(keys.len());
+        for chunk in keys.chunks(BATCH_GET_LIMIT) {
+            let mut wanted: Vec<Attributes> = chunk.iter().map(Key::attributes).collect();
+            for _ in 0..BATCH_GET_ATTEMPTS {
+                let (items, rest) = self.get_batch(wanted).await?;
+                for item in items {
+                    found.push(from_attributes(item)?);
+                }
+                wanted = rest;
+                if wanted.is_empty() {
+                    break;
+                }
+            }
+            if !wanted.is_empty() {
+                return Err(TableError::Unavailable("keys stayed unprocessed".into()));
+            }
+        }
+        Ok(found)
+    }
+
+    async fn get_batch(&self, keys: Vec<Attributes>) -> Result<(Vec<Attributes>, Vec<Attributes>), TableError> {
+        let wanted = KeysAndAttributes::builder()
+            .set_keys(Some(keys))
+            .build()
+            .map_err(|error| TableError::malformed("request", error))?;
+        let answer = self
+            .client
+            .batch_get_item()
+            .request_items(&*self.name, wanted)
+            .send()
+            .await
+            .map_err(TableError::unavailable)?;
+        let items = answer.responses.and_then(|mut tables| tables.remove(&*self.name)).unwrap_or_default();
+        let rest = answer.unprocessed_keys.and_then(|mut tables| tables.remove(&*self.name));
+        Ok((items, rest.map(|keys| keys.keys).unwrap_or_default()))
+    }
+
+    /// Up to `limit` items of one index partition whose sort key is at or below `up_to`, lowest
+    /// first: one Query.
+    pub async fn due<T: Item>(
+        &self,
+        index: &str,
+        partition: &str,
+        up_to: &str,
+        limit: i32,
+    ) -> Result<Vec<T>, TableError> {
+        let answer = self
+            .client
+            .query()
+            .table_name(&*self.name)
+            .index_name(index)
+            .key_condition_expression(format!("{index}pk = :pk AND {index}sk <= :to"))
+            .expression_attribute_values(":pk", AttributeValue::S(partition.to_owned()))
+            .expression_attribute_values(":to", AttributeValue::S(up_to.to_owned()))
+            .limit(limit)
+            .send()
+            .await
+            .map_err(TableError::unavailable)?;
+        answer.items.unwrap_or_default().into_iter().map(from_attributes).collect()
+    }
+
+    /// Whether the table answers: one GetItem of a key that no item has.
+    pub async fn ping(&self) -> Result<(), TableError> {
+        self.client
+            .get_item()
+            .table_name(&*self.name)
+            .set_key(Some(Key::new("PING", "PING").attributes()))
+            .send()
+            .await
+            .map_err(TableError::unavailable)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,353 @@
+use std::{fmt, time::Duration};
+
+use aws_sdk_dynamodb::{
+    error::{DisplayErrorContext, SdkError},
+    operation::transact_write_items::TransactWriteItemsError,
+    types::{
+        AttributeValue, CancellationReason, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+        Update as UpdateItem,
+    },
+};
+
+use super::{
+    FailedCheck, Item, Key, Table, TableError,
+    item::{Attributes, to_attributes},
+};
+
+/// Attempts at a transaction that meets another one at the same items.
+const CONFLICT_ATTEMPTS: u32 = 6;
+
+/// Writes that happen all or not at all: one TransactWriteItems.
+///
+/// Building never fails; what could not be built is reported by [`Table::commit`].
+#[derive(Debug, Default)]
+pub struct Transaction {
+    writes: Vec<Write>,
+    error: Option<TableError>,
+}
+
+#[derive(Clone, Debug)]
+struct Write {
+    label: &'static str,
+    kind: WriteKind,
+    condition: Option<Condition>,
+}
+
+#[derive(Clone, Debug)]
+enum WriteKind {
+    Put(Attributes),
+    Delete(Key),
+    Update { key: Key, expression: String },
+}
+
+#[derive(Clone, Debug, Default)]
+struct Condition {
+    expression: String,
+    names: Vec<(String, String)>,
+    values: Vec<(String, AttributeValue)>,
+}
+
+impl Transaction {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Stores an item that must not exist yet; a check labelled with the item's type fails if it does.
+    #[must_use]
+    pub fn insert<T: Item>(self, item: &T) -> Self {
+        self.insert_as(T::TYPE, item)
+    }
+
+    /// [`Transaction::insert`] under another label.
+    #[must_use]
+    pub fn insert_as<T: Item>(self, label: &'static str, item: &T) -> Self {
+        let condition = Condition { expression: "attribute_not_exists(pk)".into(), ..Condition::default() };
+        self.put(label, item, Some(condition))
+    }
+
+    /// Stores an item that must not exist yet, unless it has outlived its TTL at `now_seconds`.
+    #[must_use]
+    pub(crate) fn insert_over_expired<T: Item>(self, item: &T, now_seconds: i64) -> Self {
+        let condition = Condition {
+            expression: "attribute_not_exists(pk) OR #ttl < :now".into(),
+            names: vec![("#ttl".into(), "ttl".into())],
+            values: vec![(":now".into(), AttributeValue::N(now_seconds.to_string()))],
+        };
+        self.put(T::TYPE, item, Some(condition))
+    }
+
+    /// Stores an item in place of the stored version just before it; a check labelled with the
+    /// item's type fails if another version is stored, or none.
+    ///
+    /// The item's [`Item::version`] must be the stored one plus one.
+    #[must_use]
+    pub fn replace<T: Item>(mut self, item: &T) -> Self {
+        let Some(before) = item.version().and_then(|version| version.checked_sub(1)) else {
+            self.error = Some(TableError::malformed(T::TYPE, "replaced without a version"));
+            return self;
+        };
+        let condition = Condition {
+            expression: "#version = :before".into(),
+            names: vec![("#version".into(), "version".into())],
+            values: vec![(":before".into(), AttributeValue::N(before.to_string()))],
+        };
+        self.put(T::TYPE, item, Some(condition))
+    }
+
+    /// Stores an item whether or not it exists.
+    #[must_use]
+    pub fn upsert<T: Item>(self, item: &T) -> Self {
+        self.put(T::TYPE, item, None)
+    }
+
+    /// Removes an item that must exist; a check labelled `label` fails if it does not.
+    #[must_use]
+    pub fn delete(mut self, label: &'static str, key: Key) -> Self {
+        let condition = Condition { expression: "attribute_exists(pk)".into(), ..Condition::default() };
+        self.writes.push(Write { label, kind: WriteKind::Delete(key), condition: Some(condition) });
+        self
+    }
+
+    /// Removes an item of this version; a check labelled with its type fails if another is stored.
+    #[must_use]
+    pub fn delete_version<T: Item>(mut self, item: &T) -> Self {
+        let Some(version) = item.version() else {
+            self.error = Some(TableError::malformed(T::TYPE, "deleted without a version"));
+            return self;
+        };
+        let condition = Condition {
+            expression: "#version = :version".into(),
+            names: vec![("#version".into(), "version".into())],
+            values: vec![(":version".into(), AttributeValue::N(version.to_string()))],
+        };
+        self.writes.push(Write { label: T::TYPE, kind: WriteKind::Delete(item.key()), condition: Some(condition) });
+        self
+    }
+
+    /// Changes single attributes of an item.
+    #[must_use]
+    pub fn update(mut self, update: Update) -> Self {
+        let Update { label, key, sets, adds, removes, conditions, names, values } = update;
+        let mut expression = String::new();
+        for (verb, parts) in [("SET", sets), ("ADD", adds), ("REMOVE", removes)] {
+            if !parts.is_empty() {
+                expression.push_str(&format!("{verb} {} ", parts.join(", ")));
+            }
+        }
+        let condition = Condition { expression: conditions.join(" AND "), names, values };
+        let kind = WriteKind::Update { key, expression: expression.trim_end().to_owned() };
+        self.writes.push(Write { label, kind, condition: Some(condition) });
+        self
+    }
+
+    fn put<T: Item>(mut self, label: &'static str, item: &T, condition: Option<Condition>) -> Self {
+        match to_attributes(item) {
+            Ok(attributes) => self.writes.push(Write { label, kind: WriteKind::Put(attributes), condition }),
+            Err(error) => self.error = Some(error),
+        }
+        self
+    }
+
+    pub(crate) fn fail(mut self, item: &'static str, reason: impl fmt::Display) -> Self {
+        self.error = Some(TableError::malformed(item, reason));
+        self
+    }
+}
+
+/// Changes to single attributes of one item, for values that several writers move at once.
+#[derive(Debug)]
+pub struct Update {
+    label: &'static str,
+    key: Key,
+    sets: Vec<String>,
+    adds: Vec<String>,
+    removes: Vec<String>,
+    conditions: Vec<String>,
+    names: Vec<(String, String)>,
+    values: Vec<(String, AttributeValue)>,
+}
+
+impl Update {
+    /// A change to the item with this key, which must exist; a failed condition carries `label`.
+    pub fn existing(label: &'static str, key: Key) -> Self {
+        Self { conditions: vec!["attribute_exists(pk)".into()], ..Self::anyway(label, key) }
+    }
+
+    /// A change to the item with this key, which is made if it does not exist.
+    pub fn anyway(label: &'static str, key: Key) -> Self {
+        Self {
+            label,
+            key,
+            sets: Vec::new(),
+            adds: Vec::new(),
+            removes: Vec::new(),
+            conditions: Vec::new(),
+            names: Vec::new(),
+            values: Vec::new(),
+        }
+    }
+
+    /// Gives an attribute a value.
+    #[must_use]
+    pub fn set(mut self, attribute: &str, value: AttributeValue) -> Self {
+        let (name, value) = (self.name(attribute), self.value(value));
+        self.sets.push(format!("{name} = {value}"));
+        self
+    }
+
+    /// Adds to a number; an absent attribute counts as 0.
+    #[must_use]
+    pub fn add(mut self, attribute: &str, amount: i64) -> Self {
+        let (name, value) = (self.name(attribute), self.value(AttributeValue::N(amount.to_string())));
+        self.adds.push(format!("{name} {value}"));
+        self
+    }
+
+    #[must_use]
+    pub fn remove(mut self, attribute: &str) -> Self {
+        let name = self.name(attribute);
+        self.removes.push(name);
+        self
+    }
+
+    /// Requires `attribute <operator> value`, with an operator of DynamoDB's condition expressions.
+    #[must_use]
+    pub fn require(mut self, attribute: &str, operator: &str, value: AttributeValue) -> Self {
+        let (name, value) = (self.name(attribute), self.value(value));
+        self.conditions.push(format!("{name} {operator} {value}"));
+        self
+    }
+
+    fn name(&mut self, attribute: &str) -> String {
+        let placeholder = format!("#n{}", self.names.len());
+        self.names.push((placeholder.clone(), attribute.to_owned()));
+        placeholder
+    }
+
+    fn value(&mut self, value: AttributeValue) -> String {
+        let placeholder = format!(":v{}", self.values.len());
+        self.values.push((placeholder.clone(), value));
+        placeholder
+    }
+}
+
+impl Write {
+    fn into_item(self, table: &str) -> Result<TransactWriteItem, TableError> {
+        let on_failure = ReturnValuesOnConditionCheckFailure::AllOld;
+        let label = self.label;
+        let malformed = |error: aws_sdk_dynamodb::error::BuildError| TableError::malformed(label, error);
+        let condition = self.condition.unwrap_or_default();
+        let expression = Some(condition.expression).filter(|text| !text.is_empty());
+        let names =
+            Some(condition.names.into_iter().collect()).filter(|map: &std::collections::HashMap<_, _>| !map.is_empty());
+        let values = Some(condition.values.into_iter().collect()).filter(|map: &Attributes| !map.is_empty());
+        let item = TransactWriteItem::builder();
+        Ok(match self.kind {
+            WriteKind::Put(attributes) => item.put(
+                Put::builder()
+                    .table_name(table)
+                    .set_item(Some(attributes))
+                    .set_condition_expression(expression)
+                    .set_expression_attribute_names(names)
+                    .set_expression_attribute_values(values)
+                    .return_values_on_condition_check_failure(on_failure)
+                    .build()
+                    .map_err(malformed)?,
+            ),
+            WriteKind::Delete(key) => item.delete(
+                Delete::builder()
+                    .table_name(table)
+                    .set_key(Some(key.attributes()))
+                    .set_condition_expression(expression)
+                    .set_expression_attribute_names(names)
+                    .set_expression_attribute_values(values)
+                    .build()
+                    .map_err(malformed)?,
+            ),
+            WriteKind::Update { key, expression: update } => item.update(
+                UpdateItem::builder()
+                    .table_name(table)
+                    .set_key(Some(key.attributes()))
+                    .update_expression(update)
+                    .set_condition_expression(expression)
+                    .set_expression_attribute_names(names)
+                    .set_expression_attribute_values(values)
+                    .return_values_on_condition_check_failure(on_failure)
+                    .build()
+                    .map_err(malformed)?,
+            ),
+        }
+        .build())
+    }
+}
+
+enum Attempt {
+    Conflict,
+    Error(TableError),
+}
+
+impl Table {
+    /// Writes everything in the transaction, or nothing: one TransactWriteItems, repeated only when
+    /// another transaction is at the same items.
+    pub async fn commit(&self, transaction: Transaction) -> Result<(), TableError> {
+        if let Some(error) = transaction.error {
+            return Err(error);
+        }
+        let labels: Vec<&'static str> = transaction.writes.iter().map(|write| write.label).collect();
+        let items =
+            transaction.writes.into_iter().map(|write| write.into_item(&self.name)).collect::<Result<Vec<_>, _>>()?;
+        for attempt in 0..CONFLICT_ATTEMPTS {
+            match self.attempt(&labels, items.clone()).await {
+                Ok(()) => return Ok(()),
+                Err(Attempt::Error(error)) => return Err(error),
+                Err(Attempt::Conflict) => tokio::time::sleep(jittered(attempt)).await,
+            }
+        }
+        Err(TableError::Contended)
+    }
+
+    async fn attempt(&self, labels: &[&'static str], items: Vec<TransactWriteItem>) -> Result<(), Attempt> {
+        match self.client.transact_write_items().set_transact_items(Some(items)).send().await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(explain(labels, error)),
+        }
+    }
+}
+
+fn explain<R: fmt::Debug + 'static>(labels: &[&'static str], error: SdkError<TransactWriteItemsError, R>) -> Attempt {
+    let Some(TransactWriteItemsError::TransactionCanceledException(canceled)) = error.as_service_error() else {
+        return match error.as_service_error() {
+            Some(TransactWriteItemsError::TransactionInProgressException(_)) => Attempt::Conflict,
+            _ => Attempt::Error(TableError::unavailable(error)),
+        };
+    };
+    let reasons = canceled.cancellation_reasons();
+    let has = |code: &str| reasons.iter().any(|reason| reason.code() == Some(code));
+    if has("ConditionalCheckFailed") {
+        return Attempt::Error(TableError::Failed(failed_checks(labels, reasons)));
+    }
+    if has("TransactionConflict") {
+        return Attempt::Conflict;
+    }
+    if has("ValidationError") || has("ItemCollectionSizeLimitExceeded") {
+        let reason = reasons.iter().find_map(|reason| reason.message()).unwrap_or("refused by the table");
+        return Attempt::Error(TableError::malformed("transaction", reason));
+    }
+    Attempt::Error(TableError::Unavailable(DisplayErrorContext(error).to_string()))
+}
+
+fn failed_checks(labels: &[&'static str], reasons: &[CancellationReason]) -> Vec<FailedCheck> {
+    labels
+        .iter()
+        .zip(reasons)
+        .filter(|(_, reason)| reason.code() == Some("ConditionalCheckFailed"))
+        .map(|(label, reason)| FailedCheck { label, existing: reason.item().cloned() })
+        .collect()
+}
+
+/// Exponential back-off from 20 ms with full jitter.
+fn jittered(attempt: u32) -> Duration {
+    let ceiling = 20u64 << attempt.min(6);
+    let random = u64::from(uuid::Uuid::new_v4().as_bytes()[0]);
+    Duration::from_millis(ceiling * random / 255)
+}

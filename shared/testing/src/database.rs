@@ -1,0 +1,168 @@
+use std::sync::{Arc, Mutex};
+
+use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
+use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Region};
+use aws_smithy_runtime_api::client::{
+    http::{
+        HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+    },
+    orchestrator::{HttpRequest, HttpResponse},
+    result::ConnectorError,
+    runtime_components::RuntimeComponents,
+};
+use aws_smithy_types::body::SdkBody;
+use dynoxide::DynoxideError;
+use serde_json::{Value, json};
+use shared::table::Table;
+
+/// A DynamoDB engine in memory, with one table for each service that asks for one.
+#[derive(Clone)]
+pub struct Database {
+    engine: Arc<dynoxide::Database>,
+    calls: Arc<Mutex<Vec<String>>>,
+    fault: Arc<Mutex<Option<Fault>>>,
+}
+
+/// What goes wrong with the next calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Every call is answered with 500 until the fault is cleared.
+    Down,
+    /// The next write is done, but its answer and that of the SDK's repetitions never arrive.
+    AnswerLost,
+}
+
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Database")
+    }
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Database {
+    pub fn new() -> Self {
+        let engine = Arc::new(dynoxide::Database::memory().unwrap());
+        Self { engine, calls: Arc::default(), fault: Arc::default() }
+    }
+
+    /// A new table with the keys and indexes that every service's table has.
+    pub fn table(&self, name: &str) -> Table {
+        let attribute = |name: &str| json!({"AttributeName": name, "AttributeType": "S"});
+        let keys = |pk: &str, sk: &str| json!([{"AttributeName": pk, "KeyType": "HASH"}, {"AttributeName": sk, "KeyType": "RANGE"}]);
+        let index = |name: &str| {
+            json!({"IndexName": name, "KeySchema": keys(&format!("{name}pk"), &format!("{name}sk")),
+                "Projection": {"ProjectionType": "ALL"}})
+        };
+        let attributes = ["pk", "sk", "gsi1pk", "gsi1sk", "gsi2pk", "gsi2sk"].map(attribute);
+        let request = json!({
+            "TableName": name, "KeySchema": keys("pk", "sk"), "BillingMode": "PAY_PER_REQUEST",
+            "AttributeDefinitions": attributes,
+            "GlobalSecondaryIndexes": [index("gsi1"), index("gsi2")],
+        });
+        self.engine.create_table(serde_json::from_value(request).unwrap()).unwrap();
+        Table::new(self.client(), name)
+    }
+
+    /// The names of the calls made since the last time this was asked, in order.
+    pub fn calls(&self) -> Vec<String> {
+        std::mem::take(&mut self.calls.lock().unwrap())
+    }
+
+    pub fn inject(&self, fault: Fault) {
+        *self.fault.lock().unwrap() = Some(fault);
+    }
+
+    pub fn heal(&self) {
+        *self.fault.lock().unwrap() = None;
+    }
+
+    /// Every item of a table as plain JSON in DynamoDB's notation, for a test to look at.
+    pub fn items(&self, table: &Table) -> Vec<Value> {
+        let mut items = Vec::new();
+        let mut start = Value::Null;
+        loop {
+            let mut request = json!({"TableName": table.name()});
+            if !start.is_null() {
+                request["ExclusiveStartKey"] = start;
+            }
+            let answer = self.engine.scan(serde_json::from_value(request).unwrap()).unwrap();
+            let answer = serde_json::to_value(answer).unwrap();
+            items.extend(answer["Items"].as_array().cloned().unwrap_or_default());
+            start = answer["LastEvaluatedKey"].clone();
+            if start.is_null() {
+                return items;
+            }
+        }
+    }
+
+    fn client(&self) -> aws_sdk_dynamodb::Client {
+        let config = Builder::new()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("eu-central-1"))
+            .credentials_provider(SharedCredentialsProvider::new(Credentials::new("test", "test", None, None, "test")))
+            .http_client(SharedHttpClient::new(self.clone()))
+            .retry_config(aws_sdk_dynamodb::config::retry::RetryConfig::disabled());
+        aws_sdk_dynamodb::Client::from_conf(config.build())
+    }
+
+    fn answer(&self, request: &HttpRequest) -> (u16, String) {
+        let target = request.headers().get("x-amz-target").unwrap_or_default();
+        let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+        self.calls.lock().unwrap().push(operation.clone());
+        let mut fault = self.fault.lock().unwrap();
+        if *fault == Some(Fault::Down) {
+            return lost();
+        }
+        let result = self.run(&operation, request.body().bytes().unwrap_or_default());
+        if *fault == Some(Fault::AnswerLost) && operation.ends_with("WriteItems") {
+            *fault = None;
+            return lost();
+        }
+        match result {
+            Ok(body) => (200, body),
+            Err(error) => (error.status_code(), error.to_json()),
+        }
+    }
+
+    fn run(&self, operation: &str, body: &[u8]) -> Result<String, DynoxideError> {
+        macro_rules! run {
+            ($method:ident) => {
+                serde_json::to_string(&self.engine.$method(serde_json::from_slice(body).unwrap())?)
+            };
+        }
+        let answer = match operation {
+            "GetItem" => run!(get_item),
+            "PutItem" => run!(put_item),
+            "UpdateItem" => run!(update_item),
+            "DeleteItem" => run!(delete_item),
+            "BatchGetItem" => run!(batch_get_item),
+            "Query" => run!(query),
+            "TransactWriteItems" => run!(transact_write_items),
+            other => panic!("a service called {other}, which no request path should need"),
+        };
+        Ok(answer.unwrap())
+    }
+}
+
+fn lost() -> (u16, String) {
+    (500, json!({"__type": "com.amazonaws.dynamodb.v20120810#InternalServerError", "message": "lost"}).to_string())
+}
+
+impl HttpConnector for Database {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let (status, body) = self.answer(&request);
+        let response = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body));
+        HttpConnectorFuture::ready(Ok::<_, ConnectorError>(response))
+    }
+}
+
+impl HttpClient for Database {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}

@@ -1,0 +1,13 @@
+//! Fast tests of stores, endpoints and consumers, without a server.
+//!
+//! [`Database`] runs a DynamoDB engine inside the test process behind the real SDK client: requests
+//! are serialized, conditions evaluated and transactions cancelled as DynamoDB does it. It counts
+//! calls and can lose them. [`Api`] sends requests to an endpoint through every layer that serves it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod api;
+mod database;
+
+pub use api::{Answer, Api, identity, token};
+pub use database::{Database, Fault};
