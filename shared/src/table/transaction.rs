@@ -47,6 +47,17 @@ struct Condition {
     values: Vec<(String, AttributeValue)>,
 }
 
+impl Condition {
+    /// The stored item has exactly this version.
+    fn version(version: u64) -> Self {
+        Self {
+            expression: "#version = :version".to_owned(),
+            names: vec![("#version".to_owned(), "version".to_owned())],
+            values: vec![(":version".to_owned(), AttributeValue::N(version.to_string()))],
+        }
+    }
+}
+
 impl Transaction {
     pub fn new() -> Self {
         Self::default()
@@ -86,11 +97,14 @@ impl Transaction {
             self.error = Some(TableError::malformed(T::TYPE, "replaced without a version"));
             return self;
         };
-        let condition = Condition {
-            expression: "#version = :before".into(),
-            names: vec![("#version".into(), "version".into())],
-            values: vec![(":before".into(), AttributeValue::N(before.to_string()))],
-        };
+        self.overwrite(item, before)
+    }
+
+    /// Stores an item in place of one whose `version` is exactly `before`, for replicas whose
+    /// versions are given by another service; a check labelled with the item's type fails otherwise.
+    #[must_use]
+    pub fn overwrite<T: Item>(self, item: &T, before: u64) -> Self {
+        let condition = Condition::version(before);
         self.put(T::TYPE, item, Some(condition))
     }
 
@@ -115,11 +129,7 @@ impl Transaction {
             self.error = Some(TableError::malformed(T::TYPE, "deleted without a version"));
             return self;
         };
-        let condition = Condition {
-            expression: "#version = :version".into(),
-            names: vec![("#version".into(), "version".into())],
-            values: vec![(":version".into(), AttributeValue::N(version.to_string()))],
-        };
+        let condition = Condition::version(version);
         self.writes.push(Write { label: T::TYPE, kind: WriteKind::Delete(item.key()), condition: Some(condition) });
         self
     }

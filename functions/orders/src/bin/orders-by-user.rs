@@ -1,0 +1,5 @@
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    shared::http::serve(orders::http::orders_by_user::endpoint)
+}

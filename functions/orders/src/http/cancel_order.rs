@@ -1,0 +1,35 @@
+use axum::{Json, Router, extract::State, routing::delete};
+use shared::{
+    auth::Caller,
+    http::{Endpoint, PathId, Problem, routes},
+};
+
+use super::existing;
+use crate::{
+    Orders,
+    order::{CancelReason, Order},
+    store,
+};
+
+pub const PATHS: &[&str] = &["/api/orders/{id}"];
+
+/// What `main` serves.
+pub fn endpoint() -> Endpoint {
+    Ok(router(Orders::from_env()?))
+}
+
+pub fn router(orders: Orders) -> Router {
+    routes(PATHS, delete(cancel_order)).with_state(orders)
+}
+
+/// `DELETE /api/orders/{id}`: cancel an order; its stock is released and its payment given back.
+async fn cancel_order(
+    State(orders): State<Orders>,
+    caller: Caller,
+    PathId(id): PathId,
+) -> Result<Json<Order>, Problem> {
+    let order = existing(&orders.table, id).await?;
+    caller.must_own(order.user_id, "order")?;
+    let cancelled = store::change(&orders.table, &order, |order| order.cancel(CancelReason::Requested)).await?;
+    Ok(Json(cancelled))
+}

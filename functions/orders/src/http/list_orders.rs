@@ -1,0 +1,34 @@
+use axum::{Router, extract::State, response::IntoResponse, routing::get};
+use shared::{
+    auth::Caller,
+    http::{Endpoint, Problem, routes},
+    table::PageRequest,
+};
+
+use super::named;
+use crate::{Orders, store};
+
+pub const PATHS: &[&str] = &["/api/orders"];
+
+/// What `main` serves.
+pub fn endpoint() -> Endpoint {
+    Ok(router(Orders::from_env()?))
+}
+
+pub fn router(orders: Orders) -> Router {
+    routes(PATHS, get(list_orders)).with_state(orders)
+}
+
+/// `GET /api/orders`: an admin's view of all orders, anybody else's of their own, newest first.
+async fn list_orders(
+    State(orders): State<Orders>,
+    caller: Caller,
+    request: PageRequest,
+) -> Result<impl IntoResponse, Problem> {
+    let page = if caller.is_admin() {
+        store::page(&orders.table, &request).await?
+    } else {
+        store::page_of(&orders.table, caller.user_id()?, &request).await?
+    };
+    Ok(named(&orders.table, page).await?)
+}

@@ -1,0 +1,45 @@
+use axum::{Json, Router, extract::State, routing::put};
+use garde::Validate;
+use serde::Deserialize;
+use shared::{
+    auth::Caller,
+    http::{Endpoint, PathId, Problem, Valid, routes},
+};
+
+use super::existing;
+use crate::{
+    Orders,
+    order::{Order, OrderStatus},
+    store,
+};
+
+pub const PATHS: &[&str] = &["/api/orders/{id}/status"];
+
+#[derive(Debug, Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+struct NewStatus {
+    #[garde(skip)]
+    status: OrderStatus,
+}
+
+/// What `main` serves.
+pub fn endpoint() -> Endpoint {
+    Ok(router(Orders::from_env()?))
+}
+
+pub fn router(orders: Orders) -> Router {
+    routes(PATHS, put(set_order_status)).with_state(orders)
+}
+
+/// `PUT /api/orders/{id}/status`: move an order on, as an admin.
+async fn set_order_status(
+    State(orders): State<Orders>,
+    caller: Caller,
+    PathId(id): PathId,
+    Valid(new): Valid<NewStatus>,
+) -> Result<Json<Order>, Problem> {
+    caller.must_be_admin()?;
+    let order = existing(&orders.table, id).await?;
+    let moved = store::change(&orders.table, &order, |order| order.set_status(new.status)).await?;
+    Ok(Json(moved))
+}
