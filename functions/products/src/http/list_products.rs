@@ -1,0 +1,36 @@
+use axum::{Router, extract::State, routing::get};
+use serde::Deserialize;
+use shared::{
+    http::{Endpoint, Problem, QueryParams, routes},
+    table::{Page, PageRequest},
+};
+
+use crate::{Products, product::Product, store};
+
+pub const PATHS: &[&str] = &["/api/products"];
+
+#[derive(Debug, Deserialize)]
+struct Search {
+    name: Option<String>,
+}
+
+/// What `main` serves.
+pub fn endpoint() -> Endpoint {
+    Ok(router(Products::from_env()?))
+}
+
+pub fn router(products: Products) -> Router {
+    routes(PATHS, get(list_products)).with_state(products)
+}
+
+/// `GET /api/products`, newest first; `?name=` finds by name.
+async fn list_products(
+    State(products): State<Products>,
+    QueryParams(search): QueryParams<Search>,
+    request: PageRequest,
+) -> Result<Page<Product>, Problem> {
+    match search.name {
+        Some(name) => Ok(store::page_named(&products.table, &name, &request).await?),
+        None => Ok(store::page(&products.table, &request).await?),
+    }
+}

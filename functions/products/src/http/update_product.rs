@@ -1,0 +1,36 @@
+use axum::{Json, Router, extract::State, routing::put};
+use shared::{
+    auth::Caller,
+    http::{Endpoint, PathId, Problem, Valid, routes},
+};
+
+use crate::{
+    Products,
+    product::{NewProduct, Product},
+    store,
+};
+
+pub const PATHS: &[&str] = &["/api/products/{id}"];
+
+/// What `main` serves.
+pub fn endpoint() -> Endpoint {
+    Ok(router(Products::from_env()?))
+}
+
+pub fn router(products: Products) -> Router {
+    routes(PATHS, put(update_product)).with_state(products)
+}
+
+/// `PUT /api/products/{id}`: describe a product anew, as an admin.
+async fn update_product(
+    State(products): State<Products>,
+    caller: Caller,
+    PathId(id): PathId,
+    Valid(new): Valid<NewProduct>,
+) -> Result<Json<Product>, Problem> {
+    caller.must_be_admin()?;
+    let stored = store::get(&products.table, id).await?.ok_or_else(|| Problem::not_found("product"))?;
+    let updated = stored.updated(&new);
+    products.table.commit(store::update(&stored, &updated)).await?;
+    Ok(Json(updated))
+}
