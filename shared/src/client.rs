@@ -76,12 +76,13 @@ impl ServiceClient {
     /// A client for the service, in the stack named by `STACK_NAME`, with its breaker in the table
     /// named by `PLATFORM_TABLE_NAME`.
     pub fn from_env(service: &'static str) -> Result<Self, ConfigError> {
-        Ok(Self {
-            lambda: Client::new(&aws::sdk_config()?),
-            stack: aws::required("STACK_NAME")?,
-            service,
-            breaker: Breaker::new(Table::from_env_variable("PLATFORM_TABLE_NAME")?, service),
-        })
+        let breakers = Table::from_env_variable("PLATFORM_TABLE_NAME")?;
+        Ok(Self::new(Client::new(&aws::sdk_config()?), &aws::required("STACK_NAME")?, service, breakers))
+    }
+
+    /// A client for the service in this stack, with its breaker in this table.
+    pub fn new(lambda: Client, stack: &str, service: &'static str, breakers: Table) -> Self {
+        Self { lambda, stack: stack.to_owned(), service, breaker: Breaker::new(breakers, service) }
     }
 
     /// The body of the answer; `None` for a 404.
@@ -100,6 +101,18 @@ impl ServiceClient {
             404 => Ok(None),
             status => Err(ClientError::Refused { service: self.service, status }),
         }
+    }
+
+    /// The body of a service's own health check: one attempt within `deadline`,
+    /// whatever the breaker says, and without telling it.
+    pub async fn probe<T: DeserializeOwned>(&self, deadline: Duration) -> Result<T, ClientError> {
+        let function = format!("{}-health", self.service);
+        let path = format!("/api/{}/health", self.service);
+        let request = Get { function: &function, path, query: vec![], authorization: None };
+        let unavailable = |reason: String| ClientError::Unavailable { service: self.service, reason };
+        let answer = tokio::time::timeout(deadline, self.attempt(&request)).await;
+        let answer = answer.map_err(|_| unavailable(format!("no answer within {deadline:?}")))?;
+        self.read(answer.map_err(unavailable)?)
     }
 
     async fn retried(&self, request: &Get<'_>) -> Result<Answer, ClientError> {

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
+use aws_lambda_events::event::sqs::SqsEvent;
 use lambda_runtime::LambdaEvent;
 use serde::{Deserialize, Serialize};
 use tracing::Instrument;
@@ -103,12 +103,24 @@ impl Transaction {
     }
 }
 
-/// A consumer as a function that takes SQS batches and answers with `ReportBatchItemFailures`.
+/// A consumer as a function that takes SQS batches of events from the bus.
 pub fn function<C: Consumer + 'static>(consumer: C) -> Box<dyn runtime::Function> {
-    Box::new(Queue(Box::new(consumer)))
+    messages(Events(Box::new(consumer)))
 }
 
-struct Queue(Box<dyn Consumer>);
+/// Handles the messages of a queue that is not fed by the bus.
+#[async_trait]
+pub trait MessageHandler: Send + Sync {
+    /// Handles one message; it may come again.
+    async fn handle(&self, body: &str) -> Result<(), ConsumerError>;
+}
+
+/// A handler as a function that takes SQS batches and answers with `ReportBatchItemFailures`.
+pub fn messages<H: MessageHandler + 'static>(handler: H) -> Box<dyn runtime::Function> {
+    Box::new(Queue(Box::new(handler)))
+}
+
+struct Queue(Box<dyn MessageHandler>);
 
 #[async_trait]
 impl runtime::Function for Queue {
@@ -116,9 +128,9 @@ impl runtime::Function for Queue {
         let batch: SqsEvent = serde_json::from_value(event.payload)?;
         let mut response = BatchResponse::default();
         for message in batch.records {
-            let message_id = message.message_id.clone().unwrap_or_default();
-            if let Err(error) = deliver(&*self.0, message).await {
-                tracing::error!(message_id, consumer = self.0.name(), %error, "an event was not handled");
+            let message_id = message.message_id.unwrap_or_default();
+            if let Err(error) = self.0.handle(&message.body.unwrap_or_default()).await {
+                tracing::error!(message_id, %error, "a message was not handled");
                 response.batch_item_failures.push(BatchItemFailure::new(message_id));
             }
         }
@@ -126,17 +138,21 @@ impl runtime::Function for Queue {
     }
 }
 
+struct Events(Box<dyn Consumer>);
+
 /// EventBridge's wrapping of an event in an SQS message.
 #[derive(Deserialize)]
 struct Wrapping {
     detail: Envelope,
 }
 
-async fn deliver(consumer: &dyn Consumer, message: SqsMessage) -> Result<(), ConsumerError> {
-    let body = message.body.unwrap_or_default();
-    let wrapping: Wrapping = serde_json::from_str(&body)
-        .map_err(|error| ConsumerError::Rejected(format!("not an event of this system: {error}")))?;
-    handle(consumer, wrapping.detail).await.map(|_| ())
+#[async_trait]
+impl MessageHandler for Events {
+    async fn handle(&self, body: &str) -> Result<(), ConsumerError> {
+        let wrapping: Wrapping = serde_json::from_str(body)
+            .map_err(|error| ConsumerError::Rejected(format!("not an event of this system: {error}")))?;
+        handle(&*self.0, wrapping.detail).await.map(|_| ())
+    }
 }
 
 /// What became of a delivery.

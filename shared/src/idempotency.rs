@@ -17,7 +17,7 @@ use crate::{
     auth::Caller,
     http::{Created, Problem, Resource},
     id::Id,
-    table::{Item, Key, Table, TableError, Transaction},
+    table::{Item, Key, NEW_ID, Table, TableError, Transaction},
     time::Timestamp,
 };
 
@@ -85,11 +85,24 @@ impl Item for IdempotencyItem {
     const TYPE: &'static str = "idempotency";
 
     fn key(&self) -> Key {
-        Key::new(format!("IDEMPOTENCY#{}", self.scope), "IDEMPOTENCY")
+        record_key(&self.scope)
     }
 
     fn expires_at(&self) -> Option<Timestamp> {
         Some(self.answered_at.plus(RETENTION))
+    }
+}
+
+fn record_key(scope: &str) -> Key {
+    Key::new(format!("IDEMPOTENCY#{scope}"), "IDEMPOTENCY")
+}
+
+impl IdempotencyItem {
+    fn answer_to<T: DeserializeOwned>(&self, request: &impl Serialize) -> Result<T, IdempotencyError> {
+        if self.fingerprint != fingerprint(request)? {
+            return Err(IdempotencyError::OtherRequest);
+        }
+        serde_json::from_str(&self.answer).map_err(|error| IdempotencyError::Malformed(error.to_string()))
     }
 }
 
@@ -107,14 +120,29 @@ impl Idempotency {
     /// Creates something: one TransactWriteItems, which holds the transaction that `make` returns
     /// for a new id and the answer to give when the same request comes again.
     ///
-    /// `make` is called with another id when the first turns out to be taken, which it says by an
-    /// insert labelled with `T`'s item type.
+    /// `make` is called with another id when the first turns out to be taken, which it says by
+    /// [`Transaction::insert_new`].
     ///
     /// # Errors
     /// What `make` and the transaction fail with, and an [`IdempotencyError`] as a problem.
     pub async fn create<T, F>(&self, table: &Table, request: &impl Serialize, make: F) -> Result<Once<T>, Problem>
     where
-        T: Item,
+        T: Serialize + DeserializeOwned,
+        F: Fn(Id) -> Result<(Transaction, T), Problem>,
+    {
+        self.create_or(table, request, make, Problem::from).await
+    }
+
+    /// [`Idempotency::create`], with a say in what a failed transaction means.
+    pub async fn create_or<T, F>(
+        &self,
+        table: &Table,
+        request: &impl Serialize,
+        make: F,
+        explain: fn(TableError) -> Problem,
+    ) -> Result<Once<T>, Problem>
+    where
+        T: Serialize + DeserializeOwned,
         F: Fn(Id) -> Result<(Transaction, T), Problem>,
     {
         let mut last = TableError::Contended;
@@ -126,12 +154,24 @@ impl Idempotency {
                 Err(error) if error.failed(IdempotencyItem::TYPE) => {
                     return Ok(Once::Again(stored(&error, request)?));
                 }
-                Err(error) if error.failed(T::TYPE) => last = error,
+                Err(error) if error.failed(NEW_ID) => last = error,
                 Err(TableError::Contended) if self.scope.is_some() => return Err(IdempotencyError::InProgress.into()),
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(explain(error)),
             }
         }
-        Err(last.into())
+        Err(explain(last))
+    }
+
+    /// The answer that this request got before with the same key, if it did: one GetItem, and none
+    /// without a key.
+    pub async fn earlier<T: DeserializeOwned>(
+        &self,
+        table: &Table,
+        request: &impl Serialize,
+    ) -> Result<Option<T>, IdempotencyError> {
+        let Some(scope) = &self.scope else { return Ok(None) };
+        let item: Option<IdempotencyItem> = table.get(&record_key(scope)).await.map_err(IdempotencyError::Table)?;
+        item.map(|item| item.answer_to(request)).transpose()
     }
 
     fn record<T: Serialize>(
@@ -153,10 +193,7 @@ fn stored<T: DeserializeOwned>(error: &TableError, request: &impl Serialize) -> 
     let existing = existing.ok_or_else(|| IdempotencyError::Malformed("not returned by the table".into()))?;
     let item: IdempotencyItem =
         serde_dynamo::from_item(existing).map_err(|error| IdempotencyError::Malformed(error.to_string()))?;
-    if item.fingerprint != fingerprint(request)? {
-        return Err(IdempotencyError::OtherRequest);
-    }
-    serde_json::from_str(&item.answer).map_err(|error| IdempotencyError::Malformed(error.to_string()))
+    item.answer_to(request)
 }
 
 fn fingerprint(request: &impl Serialize) -> Result<String, IdempotencyError> {

@@ -1,1 +1,33 @@
-//! The auth service.
+//! The auth service: accounts, sign-in, sessions and tokens.
+//!
+//! Other services check tokens against public keys in their configuration, so auth may be down.
+
+pub mod account;
+pub mod consumers;
+pub mod http;
+pub mod password;
+pub mod session;
+pub mod sign_in;
+pub mod signing;
+pub mod store;
+pub mod throttle;
+
+use shared::{aws::ConfigError, table::Table};
+
+use crate::signing::Signer;
+
+/// The service's name, in event sources, function names and health.
+pub const SERVICE: &str = "auth";
+
+/// What the functions that issue tokens share, built once per cold start.
+#[derive(Clone)]
+pub struct Auth {
+    pub table: Table,
+    pub signer: Signer,
+}
+
+impl Auth {
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Ok(Self { table: Table::from_env()?, signer: Signer::from_env()? })
+    }
+}

@@ -1,1 +1,6 @@
-//! The gateway service.
+//! The gateway service: what concerns all services together.
+
+pub mod http;
+
+/// The services whose health the gateway tells, in the order it shows them.
+pub const SERVICES: [&str; 5] = ["auth", "users", "products", "orders", "payments"];

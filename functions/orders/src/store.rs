@@ -85,7 +85,7 @@ impl Item for PaymentDeadline {
 
 /// Stores a new order, with its payment deadline and the event that tells of it.
 pub fn insertion(order: &Order) -> Transaction {
-    Transaction::new().insert(order).insert(&PaymentDeadline::of(order)).publish(&order.created())
+    Transaction::new().insert_new(order).insert(&PaymentDeadline::of(order)).publish(&order.created())
 }
 
 /// Changes a stored order and publishes what the change tells; writes nothing when `change` leaves

@@ -67,7 +67,7 @@ fn named(name: &str) -> String {
 
 /// Stores a new product and publishes that there is one.
 pub fn insertion(product: &Product) -> Transaction {
-    Transaction::new().insert(product).publish(&product.created_event())
+    Transaction::new().insert_new(product).publish(&product.created_event())
 }
 
 /// Changes a product's description, and its stock if `updated` has another, leaving alone what

@@ -1,7 +1,10 @@
+use std::convert::Infallible;
+
 use axum::{
     extract::{FromRequestParts, Path, Query},
     http::request::Parts,
 };
+use lambda_http::request::RequestContext;
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{FieldError, Problem, problem::invalid_cursor};
@@ -36,6 +39,23 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for QueryParams<T>
             .await
             .map_err(|rejection| parameter("?", &rejection.body_text()))?;
         Ok(Self(value))
+    }
+}
+
+/// The address that the request came from, as API Gateway saw it; `unknown` outside Lambda.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceAddress(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for SourceAddress {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let address = match parts.extensions.get::<RequestContext>() {
+            Some(RequestContext::ApiGatewayV1(context)) => context.identity.source_ip.clone(),
+            Some(RequestContext::ApiGatewayV2(context)) => context.http.source_ip.clone(),
+            _ => None,
+        };
+        Ok(Self(address.unwrap_or_else(|| "unknown".to_owned())))
     }
 }
 

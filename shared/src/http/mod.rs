@@ -15,7 +15,7 @@ use axum::{Extension, Router, extract::DefaultBodyLimit, middleware, routing::Me
 
 pub use self::{
     answer::{Created, Resource},
-    extract::{PathId, QueryParams},
+    extract::{PathId, QueryParams, SourceAddress},
     problem::{FieldError, Problem},
     valid::{Form, Valid},
 };

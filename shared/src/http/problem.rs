@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use axum::{
     Json,
     http::{HeaderValue, StatusCode, header},
@@ -18,7 +20,7 @@ const RETRY_AFTER_SECONDS: u32 = 5;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     status: StatusCode,
-    code: &'static str,
+    code: Cow<'static, str>,
     detail: String,
     errors: Vec<FieldError>,
     retry_after: Option<u32>,
@@ -39,7 +41,7 @@ struct ProblemBody<'a> {
     problem_type: &'static str,
     title: &'static str,
     status: u16,
-    code: &'static str,
+    code: &'a str,
     detail: &'a str,
     correlation_id: String,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -48,8 +50,8 @@ struct ProblemBody<'a> {
 
 impl Problem {
     /// A problem with a stable `code` for programs and a `detail` for people.
-    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), errors: Vec::new(), retry_after: None }
+    pub fn new(status: StatusCode, code: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
+        Self { status, code: code.into(), detail: detail.into(), errors: Vec::new(), retry_after: None }
     }
 
     /// 400: the request cannot be read.
@@ -118,6 +120,13 @@ impl Problem {
         Self { retry_after: Some(seconds), ..self }
     }
 
+    /// The same problem, pointing at a field.
+    #[must_use]
+    pub fn at(self, pointer: impl Into<String>) -> Self {
+        let errors = vec![FieldError { pointer: pointer.into(), detail: self.detail.clone() }];
+        self.with_errors(errors)
+    }
+
     pub(super) fn with_errors(self, errors: Vec<FieldError>) -> Self {
         Self { errors, ..self }
     }
@@ -133,7 +142,7 @@ impl IntoResponse for Problem {
             problem_type: "about:blank",
             title: self.status.canonical_reason().unwrap_or("Error"),
             status: self.status.as_u16(),
-            code: self.code,
+            code: &self.code,
             detail: &self.detail,
             correlation_id: Context::current().correlation_id,
             errors: &self.errors,

@@ -14,6 +14,9 @@ use super::{
     item::{Attributes, to_attributes},
 };
 
+/// The label of the check that a generated id is free.
+pub const NEW_ID: &str = "new_id";
+
 /// Attempts at a transaction that meets another one at the same items.
 const CONFLICT_ATTEMPTS: u32 = 6;
 
@@ -48,6 +51,10 @@ struct Condition {
 }
 
 impl Condition {
+    fn absent() -> Self {
+        Self { expression: "attribute_not_exists(pk)".to_owned(), ..Self::default() }
+    }
+
     /// The stored item has exactly this version.
     fn version(version: u64) -> Self {
         Self {
@@ -66,14 +73,13 @@ impl Transaction {
     /// Stores an item that must not exist yet; a check labelled with the item's type fails if it does.
     #[must_use]
     pub fn insert<T: Item>(self, item: &T) -> Self {
-        self.insert_as(T::TYPE, item)
+        self.put(T::TYPE, item, Some(Condition::absent()))
     }
 
-    /// [`Transaction::insert`] under another label.
+    /// Stores an item under a generated id, which must be free; the check [`NEW_ID`] fails if not.
     #[must_use]
-    pub fn insert_as<T: Item>(self, label: &'static str, item: &T) -> Self {
-        let condition = Condition { expression: "attribute_not_exists(pk)".into(), ..Condition::default() };
-        self.put(label, item, Some(condition))
+    pub fn insert_new<T: Item>(self, item: &T) -> Self {
+        self.put(NEW_ID, item, Some(Condition::absent()))
     }
 
     /// Stores an item that must not exist yet, unless it has outlived its TTL at `now_seconds`.

@@ -1,0 +1,129 @@
+//! An account: who somebody is, and whether they may sign in.
+
+use garde::Validate;
+use serde::{Deserialize, Serialize};
+use shared::{
+    event::{AccountUpdated, Role, UserRegistered},
+    id::Id,
+    time::Timestamp,
+};
+use unicode_normalization::UnicodeNormalization;
+
+/// The body of a registration. There is no way to ask for a role.
+#[derive(Clone, Deserialize, Serialize, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct Registration {
+    #[garde(length(chars, min = 3, max = 64), pattern(r"^[A-Za-z0-9._-]+$"))]
+    pub username: String,
+    #[garde(email, length(max = 254))]
+    pub email: String,
+    /// The user name when absent.
+    #[garde(inner(length(chars, min = 1, max = 200)))]
+    pub name: Option<String>,
+    /// Left out of what an `Idempotency-Key` is compared by: not even a digest of it is stored there.
+    #[serde(skip_serializing)]
+    #[garde(length(chars, min = 8, max = 128))]
+    pub password: String,
+}
+
+/// A change of one's own name and e-mail address.
+#[derive(Clone, Debug, Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct AccountChange {
+    #[garde(inner(length(chars, min = 1, max = 200)))]
+    pub name: Option<String>,
+    #[garde(inner(email, length(max = 254)))]
+    pub email: Option<String>,
+}
+
+/// An account as its owner sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile {
+    pub id: Id,
+    pub username: String,
+    pub email: String,
+    pub name: String,
+    pub role: Role,
+    pub created_at: Timestamp,
+}
+
+/// An account as it is stored. The password's hash is kept in an item of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    #[serde(flatten)]
+    pub profile: Profile,
+    /// Nobody may sign in to it any more.
+    pub disabled: bool,
+    /// Sessions that began before are over, but for `kept_session`.
+    pub sessions_since: Timestamp,
+    pub kept_session: Option<String>,
+    pub updated_at: Timestamp,
+    pub version: u64,
+}
+
+impl Account {
+    pub fn new(id: Id, registration: &Registration, role: Role) -> Self {
+        let now = Timestamp::now();
+        let name = registration.name.as_deref().unwrap_or(&registration.username).trim();
+        Self {
+            profile: Profile {
+                id,
+                username: registration.username.clone(),
+                email: registration.email.trim().to_owned(),
+                name: name.to_owned(),
+                role,
+                created_at: now,
+            },
+            disabled: false,
+            sessions_since: now,
+            kept_session: None,
+            updated_at: now,
+            version: 1,
+        }
+    }
+
+    /// The account with another name and e-mail since `now`, one version on.
+    #[must_use]
+    pub fn renamed(&self, name: &str, email: &str, now: Timestamp) -> Self {
+        let profile = Profile { name: name.trim().to_owned(), email: email.trim().to_owned(), ..self.profile.clone() };
+        Self { profile, updated_at: now, version: self.version + 1, ..self.clone() }
+    }
+
+    /// The account after every session but one has ended.
+    #[must_use]
+    pub fn with_only_session(&self, kept: &str) -> Self {
+        let now = Timestamp::now();
+        Self { sessions_since: now, kept_session: Some(kept.to_owned()), version: self.version + 1, ..self.clone() }
+    }
+
+    /// The account that nobody may sign in to.
+    #[must_use]
+    pub fn disable(&self) -> Self {
+        Self { disabled: true, version: self.version + 1, ..self.clone() }
+    }
+
+    pub fn registered_event(&self) -> UserRegistered {
+        let Profile { id, username, email, name, role, .. } = self.profile.clone();
+        UserRegistered { user_id: id, username, email, name, role }
+    }
+
+    pub fn updated_event(&self) -> AccountUpdated {
+        let Profile { id, email, name, .. } = self.profile.clone();
+        AccountUpdated { user_id: id, email, name }
+    }
+}
+
+/// The form in which names and addresses are compared: NFKC, lower case, no space around.
+pub fn normalized(text: &str) -> String {
+    text.trim().nfkc().collect::<String>().to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_differ_in_case_or_width_are_the_same_name() {
+        assert_eq!(normalized(" Alice@Example.com"), normalized("ＡＬＩＣＥ@example.com"));
+    }
+}

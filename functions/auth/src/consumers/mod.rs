@@ -1,0 +1,3 @@
+//! What auth does when users tells of something.
+
+pub mod user_events;

@@ -1,0 +1,51 @@
+use axum::{Router, extract::State, http::StatusCode, routing::post};
+use garde::Validate;
+use serde::Deserialize;
+use shared::{
+    auth::Caller,
+    http::{Endpoint, Problem, SourceAddress, Valid, routes},
+    table::Table,
+};
+
+use super::signed_in;
+use crate::{password, store, throttle::Throttle};
+
+pub const PATHS: &[&str] = &["/api/auth/change-password", "/auth/change-password"];
+
+#[derive(Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+struct PasswordChange {
+    #[garde(length(chars, min = 1, max = 128))]
+    current_password: String,
+    #[garde(length(chars, min = 8, max = 128))]
+    new_password: String,
+}
+
+/// What `main` serves.
+pub fn endpoint() -> Endpoint {
+    Ok(router(Table::from_env()?))
+}
+
+pub fn router(table: Table) -> Router {
+    routes(PATHS, post(change_password)).with_state(table)
+}
+
+/// `POST /api/auth/change-password`: every other session ends.
+async fn change_password(
+    State(table): State<Table>,
+    caller: Caller,
+    SourceAddress(address): SourceAddress,
+    Valid(change): Valid<PasswordChange>,
+) -> Result<StatusCode, Problem> {
+    let (account, session) = signed_in(&table, &caller).await?;
+    let throttle = Throttle::new(&account.profile.username, &address);
+    throttle.check(&table).await?;
+    let hash = store::password_hash(&table, account.profile.id).await?;
+    if !password::verify(&change.current_password, hash.as_deref()) {
+        throttle.failed(&table).await?;
+        return Err(Problem::forbidden("the current password is wrong").at("/current_password"));
+    }
+    let hash = password::hash(&change.new_password).map_err(Problem::internal)?;
+    table.commit(store::password_change(&account.with_only_session(&session.session_id), &hash)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,26 @@
+use axum::{Router, extract::State, http::StatusCode, routing::post};
+use shared::{
+    auth::Caller,
+    http::{Endpoint, Problem, routes},
+    table::{Table, Transaction},
+};
+
+use super::signed_in;
+
+pub const PATHS: &[&str] = &["/api/auth/logout", "/auth/logout"];
+
+/// What `main` serves.
+pub fn endpoint() -> Endpoint {
+    Ok(router(Table::from_env()?))
+}
+
+pub fn router(table: Table) -> Router {
+    routes(PATHS, post(logout)).with_state(table)
+}
+
+/// `POST /api/auth/logout`: end the session, and with it its refresh token.
+async fn logout(State(table): State<Table>, caller: Caller) -> Result<StatusCode, Problem> {
+    let (_, session) = signed_in(&table, &caller).await?;
+    table.commit(Transaction::new().replace(&session.revoke())).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

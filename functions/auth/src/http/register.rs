@@ -1,0 +1,38 @@
+use axum::{Router, extract::State, routing::post};
+use shared::{
+    event::Role,
+    http::{Endpoint, Problem, Valid, routes},
+    idempotency::{Idempotency, Once},
+    table::Table,
+};
+
+use super::taken;
+use crate::{
+    account::{Account, Profile, Registration},
+    password, store,
+};
+
+pub const PATHS: &[&str] = &["/api/auth/register", "/auth/register"];
+
+/// What `main` serves.
+pub fn endpoint() -> Endpoint {
+    Ok(router(Table::from_env()?))
+}
+
+pub fn router(table: Table) -> Router {
+    routes(PATHS, post(register)).with_state(table)
+}
+
+/// `POST /api/auth/register`: sign up as a customer.
+async fn register(
+    State(table): State<Table>,
+    idempotency: Idempotency,
+    Valid(registration): Valid<Registration>,
+) -> Result<Once<Profile>, Problem> {
+    let password_hash = password::hash(&registration.password).map_err(Problem::internal)?;
+    let sign_up = |id| {
+        let account = Account::new(id, &registration, Role::Customer);
+        Ok((store::insertion(&account, &password_hash), account.profile))
+    };
+    idempotency.create_or(&table, &registration, sign_up, taken).await
+}

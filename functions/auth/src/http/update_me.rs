@@ -1,0 +1,39 @@
+use axum::{Json, Router, extract::State, routing::put};
+use shared::{
+    auth::Caller,
+    http::{Endpoint, Problem, Valid, routes},
+    table::Table,
+    time::Timestamp,
+};
+
+use super::{signed_in, taken};
+use crate::{
+    account::{AccountChange, Profile},
+    store,
+};
+
+pub const PATHS: &[&str] = &["/api/auth/me", "/auth/me"];
+
+/// What `main` serves.
+pub fn endpoint() -> Endpoint {
+    Ok(router(Table::from_env()?))
+}
+
+pub fn router(table: Table) -> Router {
+    routes(PATHS, put(update_me)).with_state(table)
+}
+
+/// `PUT /api/auth/me`: change one's own name and e-mail.
+async fn update_me(
+    State(table): State<Table>,
+    caller: Caller,
+    Valid(change): Valid<AccountChange>,
+) -> Result<Json<Profile>, Problem> {
+    let (account, _) = signed_in(&table, &caller).await?;
+    let name = change.name.as_deref().unwrap_or(&account.profile.name);
+    let email = change.email.as_deref().unwrap_or(&account.profile.email);
+    let renamed = account.renamed(name, email, Timestamp::now());
+    let transaction = store::renaming(&account, &renamed).publish(&renamed.updated_event());
+    table.commit(transaction).await.map_err(taken)?;
+    Ok(Json(renamed.profile))
+}

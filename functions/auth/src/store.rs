@@ -1,0 +1,171 @@
+//! The auth table.
+
+use serde::{Deserialize, Serialize};
+use shared::{
+    id::Id,
+    table::{Item, Key, Table, TableError, Transaction},
+    time::Timestamp,
+};
+
+use crate::{
+    account::{Account, Profile, normalized},
+    session::Session,
+};
+
+/// The labels of the checks that no other account has the name or the address.
+pub const USERNAME: &str = "username";
+pub const EMAIL: &str = "email";
+
+impl Item for Account {
+    const TYPE: &'static str = "account";
+
+    fn key(&self) -> Key {
+        account_key(self.profile.id)
+    }
+
+    fn version(&self) -> Option<u64> {
+        Some(self.version)
+    }
+}
+
+impl shared::http::Resource for Profile {
+    const COLLECTION: &'static str = "/api/users";
+
+    fn id(&self) -> Id {
+        self.id
+    }
+}
+
+impl Item for Session {
+    const TYPE: &'static str = "session";
+
+    fn key(&self) -> Key {
+        session_key(self.account_id, &self.session_id)
+    }
+
+    fn expires_at(&self) -> Option<Timestamp> {
+        Some(self.expires_at)
+    }
+
+    fn version(&self) -> Option<u64> {
+        Some(self.version)
+    }
+}
+
+fn account_key(id: Id) -> Key {
+    Key::new(format!("ACCOUNT#{id}"), "ACCOUNT")
+}
+
+fn session_key(account_id: Id, session_id: &str) -> Key {
+    Key::new(format!("ACCOUNT#{account_id}"), format!("SESSION#{session_id}"))
+}
+
+/// An account's password hash, apart from everything that is ever shown.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Credentials {
+    pub account_id: Id,
+    pub password_hash: String,
+    pub changed_at: Timestamp,
+}
+
+impl Item for Credentials {
+    const TYPE: &'static str = "credentials";
+
+    fn key(&self) -> Key {
+        credentials_key(self.account_id)
+    }
+}
+
+fn credentials_key(account_id: Id) -> Key {
+    Key::new(format!("ACCOUNT#{account_id}"), "CREDENTIALS")
+}
+
+/// Holds a user name for one account.
+#[derive(Clone, Serialize, Deserialize)]
+struct UsernameGuard {
+    username: String,
+    account_id: Id,
+}
+
+impl Item for UsernameGuard {
+    const TYPE: &'static str = USERNAME;
+
+    fn key(&self) -> Key {
+        username_key(&self.username)
+    }
+}
+
+fn username_key(normalized: &str) -> Key {
+    Key::new(format!("USERNAME#{normalized}"), "USERNAME")
+}
+
+/// Holds an e-mail address for one account.
+#[derive(Clone, Serialize, Deserialize)]
+struct EmailGuard {
+    email: String,
+    account_id: Id,
+}
+
+impl EmailGuard {
+    fn of(profile: &Profile) -> Self {
+        Self { email: normalized(&profile.email), account_id: profile.id }
+    }
+}
+
+impl Item for EmailGuard {
+    const TYPE: &'static str = EMAIL;
+
+    fn key(&self) -> Key {
+        Key::new(format!("EMAIL#{}", self.email), "EMAIL")
+    }
+}
+
+/// Stores a new account and publishes that somebody signed up; a taken name or address fails the
+/// check [`USERNAME`] or [`EMAIL`].
+pub fn insertion(account: &Account, password_hash: &str) -> Transaction {
+    let profile = &account.profile;
+    Transaction::new()
+        .insert_new(account)
+        .insert(&credentials(profile.id, password_hash))
+        .insert(&UsernameGuard { username: normalized(&profile.username), account_id: profile.id })
+        .insert(&EmailGuard::of(profile))
+        .publish(&account.registered_event())
+}
+
+/// Stores an account with another name or e-mail; a taken address fails the check [`EMAIL`].
+pub fn renaming(stored: &Account, renamed: &Account) -> Transaction {
+    let transaction = Transaction::new().replace(renamed);
+    let (old, new) = (EmailGuard::of(&stored.profile), EmailGuard::of(&renamed.profile));
+    if old.email == new.email { transaction } else { transaction.delete("old_email", old.key()).insert(&new) }
+}
+
+/// Stores a new password.
+pub fn password_change(account: &Account, password_hash: &str) -> Transaction {
+    Transaction::new().replace(account).upsert(&credentials(account.profile.id, password_hash))
+}
+
+fn credentials(account_id: Id, password_hash: &str) -> Credentials {
+    Credentials { account_id, password_hash: password_hash.to_owned(), changed_at: Timestamp::now() }
+}
+
+/// The account with this id.
+pub async fn account(table: &Table, id: Id) -> Result<Option<Account>, TableError> {
+    table.get(&account_key(id)).await
+}
+
+/// The id of the account with this user name, whatever its case.
+pub async fn account_id(table: &Table, username: &str) -> Result<Option<Id>, TableError> {
+    let guard: Option<UsernameGuard> = table.get(&username_key(&normalized(username))).await?;
+    Ok(guard.map(|guard| guard.account_id))
+}
+
+/// The password hash of the account with this id.
+pub async fn password_hash(table: &Table, id: Id) -> Result<Option<String>, TableError> {
+    let credentials: Option<Credentials> = table.get(&credentials_key(id)).await?;
+    Ok(credentials.map(|credentials| credentials.password_hash))
+}
+
+/// A session, live or not.
+pub async fn session(table: &Table, account_id: Id, session_id: &str) -> Result<Option<Session>, TableError> {
+    table.get(&session_key(account_id, session_id)).await
+}

@@ -1,0 +1,110 @@
+use std::{collections::BTreeMap, time::Duration};
+
+use aws_sdk_lambda::Client;
+use axum::{Json, Router, extract::State, routing::get};
+use futures::future::join_all;
+use serde::Serialize;
+use shared::{
+    aws,
+    breaker::{Breaker, BreakerState},
+    client::ServiceClient,
+    health::{Health, HealthStatus},
+    http::{Endpoint, routes},
+    table::Table,
+    time::Timestamp,
+};
+
+use crate::SERVICES;
+
+pub const PATHS: &[&str] = &["/health", "/api/health"];
+
+/// How long a service may take to say how it is.
+const DEADLINE: Duration = Duration::from_millis(1500);
+
+#[derive(Clone)]
+struct Gateway {
+    services: Vec<ServiceClient>,
+    platform: Table,
+}
+
+/// What `main` serves.
+pub fn endpoint() -> Endpoint {
+    let platform = Table::from_env_variable("PLATFORM_TABLE_NAME")?;
+    let lambda = Client::new(&aws::sdk_config()?);
+    let stack = aws::required("STACK_NAME")?;
+    let services = SERVICES.map(|service| ServiceClient::new(lambda.clone(), &stack, service, platform.clone()));
+    Ok(routes(PATHS, get(health)).with_state(Gateway { services: services.to_vec(), platform }))
+}
+
+#[derive(Serialize)]
+struct SystemHealth {
+    gateway: HealthStatus,
+    overall_status: HealthStatus,
+    services: BTreeMap<&'static str, ServiceHealth>,
+    circuit_breakers: BTreeMap<&'static str, BreakerState>,
+}
+
+#[derive(Serialize)]
+struct ServiceHealth {
+    status: HealthStatus,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+}
+
+/// `GET /health`: how every service is, asked of all at the same time.
+async fn health(State(gateway): State<Gateway>) -> Json<SystemHealth> {
+    let probes = join_all(gateway.services.iter().map(probe));
+    let (healths, circuit_breakers) = tokio::join!(probes, breakers(&gateway.platform));
+    let services: BTreeMap<_, _> = SERVICES.into_iter().zip(healths).collect();
+    let overall_status = overall(services.values().map(|service| service.status));
+    Json(SystemHealth { gateway: HealthStatus::Healthy, overall_status, services, circuit_breakers })
+}
+
+async fn probe(service: &ServiceClient) -> ServiceHealth {
+    match service.probe::<Health>(DEADLINE).await {
+        Ok(health) => ServiceHealth { status: health.status, version: Some(health.version) },
+        Err(error) => {
+            tracing::warn!(%error, "a service is unhealthy");
+            ServiceHealth { status: HealthStatus::Unhealthy, version: None }
+        }
+    }
+}
+
+async fn breakers(platform: &Table) -> BTreeMap<&'static str, BreakerState> {
+    let reads = tokio::time::timeout(DEADLINE, Breaker::records(platform, &SERVICES));
+    match reads.await {
+        Ok(Ok(records)) => {
+            let now = Timestamp::now();
+            SERVICES.into_iter().zip(records.iter().map(|record| record.state(now))).collect()
+        }
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "the breakers' states cannot be read");
+            BTreeMap::new()
+        }
+        Err(_) => BTreeMap::new(),
+    }
+}
+
+fn overall(statuses: impl Iterator<Item = HealthStatus>) -> HealthStatus {
+    let statuses: Vec<_> = statuses.collect();
+    if statuses.iter().all(|status| *status == HealthStatus::Healthy) {
+        HealthStatus::Healthy
+    } else if statuses.iter().all(|status| *status == HealthStatus::Unhealthy) {
+        HealthStatus::Unhealthy
+    } else {
+        HealthStatus::Degraded
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_service_down_is_a_degraded_system() {
+        use HealthStatus::{Degraded, Healthy, Unhealthy};
+        assert_eq!(overall([Healthy, Healthy].into_iter()), Healthy);
+        assert_eq!(overall([Healthy, Unhealthy].into_iter()), Degraded);
+        assert_eq!(overall([Unhealthy, Unhealthy].into_iter()), Unhealthy);
+    }
+}

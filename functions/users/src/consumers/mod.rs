@@ -1,0 +1,3 @@
+//! What users does when auth tells of something.
+
+pub mod account_events;

@@ -1,0 +1,86 @@
+//! A user's profile.
+
+use garde::Validate;
+use serde::{Deserialize, Serialize};
+use shared::{
+    event::{Role, UserCreated, UserDeleted, UserUpdated},
+    id::Id,
+    time::Timestamp,
+};
+
+/// A profile as its owner or an admin describes it: the body of a create and of a full update.
+#[derive(Clone, Debug, Serialize, Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct NewUser {
+    #[garde(custom(not_blank), length(chars, max = 200))]
+    pub name: String,
+    #[garde(email, length(max = 254))]
+    pub email: String,
+}
+
+fn not_blank(name: &str, (): &()) -> garde::Result {
+    if name.trim().is_empty() { Err(garde::Error::new("must not be blank")) } else { Ok(()) }
+}
+
+/// A user's profile.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    pub id: Id,
+    pub name: String,
+    pub email: String,
+    pub role: Role,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub version: u64,
+}
+
+impl User {
+    pub fn new(id: Id, name: &str, email: &str, role: Role) -> Self {
+        let now = Timestamp::now();
+        Self {
+            id,
+            name: name.trim().to_owned(),
+            email: email.trim().to_owned(),
+            role,
+            created_at: now,
+            updated_at: now,
+            version: 1,
+        }
+    }
+
+    /// The profile with another name and e-mail since `now`, one version on.
+    #[must_use]
+    pub fn updated(&self, name: &str, email: &str, now: Timestamp) -> Self {
+        Self {
+            name: name.trim().to_owned(),
+            email: email.trim().to_owned(),
+            updated_at: now,
+            version: self.version + 1,
+            ..self.clone()
+        }
+    }
+
+    pub fn created_event(&self) -> UserCreated {
+        UserCreated {
+            user_id: self.id,
+            name: self.name.clone(),
+            email: self.email.clone(),
+            role: self.role,
+            version: self.version,
+        }
+    }
+
+    pub fn updated_event(&self) -> UserUpdated {
+        UserUpdated {
+            user_id: self.id,
+            name: self.name.clone(),
+            email: self.email.clone(),
+            role: self.role,
+            version: self.version,
+        }
+    }
+
+    pub fn deleted_event(&self) -> UserDeleted {
+        UserDeleted { user_id: self.id, version: self.version + 1 }
+    }
+}
