@@ -1,1 +1,114 @@
-fn main() {}
+//! What an operator does to a stack beside HTTP: signing keys, the first admin, API keys, demo data.
+//!
+//! Works on any stack, local or on AWS, with the credentials, region and endpoint in the environment.
+
+mod api_keys;
+mod demo;
+mod init;
+mod passwords;
+mod signing_key;
+mod stack;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use shared::{event::Role, id::Id};
+
+use crate::stack::Stack;
+
+#[derive(Parser)]
+#[command(name = "quayside-operator", about, version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make a signing key unless the file holds one, and print the stack's JwtPublicKeys parameter.
+    SigningKey {
+        #[arg(long)]
+        file: PathBuf,
+    },
+    /// Put a signing key into the stack's secret.
+    StoreSigningKey {
+        #[arg(long)]
+        stack: String,
+        #[arg(long)]
+        file: PathBuf,
+    },
+    /// Make an account that is an admin, and print its password once.
+    Admin {
+        #[arg(long)]
+        stack: String,
+        #[arg(long)]
+        username: String,
+        #[arg(long)]
+        email: String,
+    },
+    /// Make an API key, and print it once.
+    ApiKey {
+        #[arg(long)]
+        stack: String,
+        /// Whom it is for.
+        #[arg(long)]
+        name: String,
+        /// What it may be used for; may be repeated.
+        #[arg(long, required = true)]
+        scope: Vec<String>,
+    },
+    /// Make a new local stack ready to use: signing key, accounts, API key, demo data.
+    Init {
+        #[arg(long)]
+        stack: String,
+        #[arg(long)]
+        signing_key: PathBuf,
+        #[arg(long)]
+        base_url: String,
+        /// Where the base URL and the credentials are written to.
+        #[arg(long)]
+        output: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(run(Arguments::parse().command)),
+        Err(error) => Err(error.into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("quayside-operator: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<()> {
+    match command {
+        Command::SigningKey { file } => {
+            let key = signing_key::read_or_make(&file)?;
+            println!("{}:{}", key.kid, key.x);
+        }
+        Command::StoreSigningKey { stack, file } => {
+            signing_key::store(&Stack::connect(&stack)?, &signing_key::read(&file)?).await?;
+        }
+        Command::Admin { stack, username, email } => {
+            let password = passwords::random()?;
+            let person = init::Person { id: Id::generate(), username: &username, name: None, email: &email };
+            init::make_account(&Stack::connect(&stack)?, &person, Role::Admin, &password).await?;
+            println!("{password}");
+        }
+        Command::ApiKey { stack, name, scope } => {
+            let scopes: Vec<&str> = scope.iter().map(String::as_str).collect();
+            println!("{}", api_keys::make(&Stack::connect(&stack)?, &name, &scopes).await?);
+        }
+        Command::Init { stack, signing_key, base_url, output } => {
+            init::init(&Stack::connect(&stack)?, &signing_key, &base_url, &output).await?;
+        }
+    }
+    Ok(())
+}

@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use aws_sdk_lambda::Client;
-use axum::{Json, Router, extract::State, routing::get};
+use axum::{Json, extract::State, routing::get};
 use futures::future::join_all;
 use serde::Serialize;
 use shared::{

@@ -8,7 +8,7 @@ use shared::{
 use super::named;
 use crate::{Orders, store};
 
-pub const PATHS: &[&str] = &["/api/orders/user/{user_id}"];
+pub const PATHS: &[&str] = &["/api/orders/user/{id}"];
 
 /// What `main` serves.
 pub fn endpoint() -> Endpoint {

@@ -1,0 +1,97 @@
+"""The embedded AWS: MiniStack on one port and the deployed API on another, in one process.
+
+MiniStack is an ASGI application. A request that arrives on the API's port is given the path under
+which MiniStack serves the stage of the stack's REST API; everything else goes to MiniStack as it is.
+
+Environment: QUAYSIDE_EMULATOR_PORT, QUAYSIDE_API_PORT, QUAYSIDE_STACK, and MiniStack's own variables.
+"""
+
+import asyncio
+import json
+import os
+
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+from ministack.app import app as ministack
+
+HOST = "127.0.0.1"
+STAGE = "live"
+EMULATOR_PORT = int(os.environ.get("QUAYSIDE_EMULATOR_PORT", "4566"))
+API_PORT = int(os.environ.get("QUAYSIDE_API_PORT", "8000"))
+STACK = os.environ.get("QUAYSIDE_STACK", "local")
+
+NOT_DEPLOYED = json.dumps({
+    "type": "about:blank",
+    "title": "Service Unavailable",
+    "status": 503,
+    "code": "unavailable",
+    "detail": f"no stack called {STACK} is deployed yet",
+}).encode()
+
+
+class Api:
+    """Serves the stack's REST API at the root of its own port."""
+
+    def __init__(self):
+        self.api_id = None
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] != "http" or scope["server"][1] != API_PORT:
+            await ministack(scope, receive, send)
+            return
+        self.api_id = self.api_id or await find_api()
+        if self.api_id is None:
+            await answer_not_deployed(send)
+            return
+        prefix = f"/_aws/execute-api/{self.api_id}/{STAGE}"
+        raw_path = scope.get("raw_path") or scope["path"].encode()
+        scope = {**scope, "path": prefix + scope["path"], "raw_path": prefix.encode() + raw_path}
+        await ministack(scope, receive, send)
+
+
+async def find_api():
+    """The id of the REST API that is called like the stack, or None while there is none."""
+    body = bytearray()
+
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message):
+        body.extend(message.get("body", b""))
+
+    await ministack(
+        {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": "GET",
+            "scheme": "http",
+            "path": "/restapis",
+            "raw_path": b"/restapis",
+            "query_string": b"limit=500",
+            "headers": [(b"host", f"{HOST}:{EMULATOR_PORT}".encode())],
+            "server": (HOST, EMULATOR_PORT),
+            "client": (HOST, 0),
+        },
+        receive,
+        send,
+    )
+    listing = json.loads(bytes(body) or b"{}")
+    return next((api["id"] for api in listing.get("item", []) if api["name"] == STACK), None)
+
+
+async def answer_not_deployed(send):
+    headers = [(b"content-type", b"application/problem+json"), (b"retry-after", b"5")]
+    await send({"type": "http.response.start", "status": 503, "headers": headers})
+    await send({"type": "http.response.body", "body": NOT_DEPLOYED})
+
+
+def main():
+    config = Config()
+    config.bind = [f"{HOST}:{EMULATOR_PORT}", f"{HOST}:{API_PORT}"]
+    config.keep_alive_timeout = 75
+    asyncio.run(serve(Api(), config))
+
+
+if __name__ == "__main__":
+    main()
