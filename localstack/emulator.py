@@ -9,6 +9,8 @@ Environment: QUAYSIDE_EMULATOR_PORT, QUAYSIDE_API_PORT, QUAYSIDE_STACK, and Mini
 import asyncio
 import json
 import os
+import pathlib
+import signal
 
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
@@ -18,6 +20,7 @@ HOST = "127.0.0.1"
 STAGE = "live"
 EMULATOR_PORT = int(os.environ.get("QUAYSIDE_EMULATOR_PORT", "4566"))
 API_PORT = int(os.environ.get("QUAYSIDE_API_PORT", "8000"))
+DRAIN_SECONDS = 1.5
 STACK = os.environ.get("QUAYSIDE_STACK", "local")
 
 NOT_DEPLOYED = json.dumps({
@@ -29,28 +32,24 @@ NOT_DEPLOYED = json.dumps({
 }).encode()
 
 
-class Api:
-    """Serves the stack's REST API at the root of its own port."""
-
-    def __init__(self):
-        self.api_id = None
-
-    async def __call__(self, scope, receive, send):
-        if scope["type"] != "http" or scope["server"][1] != API_PORT:
-            await ministack(scope, receive, send)
-            return
-        self.api_id = self.api_id or await find_api()
-        if self.api_id is None:
+async def application(scope, receive, send):
+    """MiniStack, with the stack's REST API at the root of the API's port."""
+    if scope["type"] == "http" and scope["server"][1] == API_PORT:
+        api_id = await find_api()
+        if api_id is None:
             await answer_not_deployed(send)
             return
-        prefix = f"/_aws/execute-api/{self.api_id}/{STAGE}"
+        prefix = f"/_aws/execute-api/{api_id}/{STAGE}"
         raw_path = scope.get("raw_path") or scope["path"].encode()
         scope = {**scope, "path": prefix + scope["path"], "raw_path": prefix.encode() + raw_path}
-        await ministack(scope, receive, send)
+    await ministack(scope, receive, send)
 
 
 async def find_api():
-    """The id of the REST API that is called like the stack, or None while there is none."""
+    """The id of the REST API that is called like the stack, or None while there is none.
+
+    Asked for every request, since an update of the stack may replace the API.
+    """
     body = bytearray()
 
     async def receive():
@@ -86,11 +85,31 @@ async def answer_not_deployed(send):
     await send({"type": "http.response.body", "body": NOT_DEPLOYED})
 
 
+def forget_stream_positions():
+    """MiniStack keeps how far each stream was read, but not the streams: they begin anew."""
+    path = pathlib.Path(os.environ.get("STATE_DIR", ""), "lambda.json")
+    if not path.is_file():
+        return
+    state = json.loads(path.read_text())
+    state["payload"]["dynamodb_stream_positions"]["data"] = {}
+    path.write_text(json.dumps(state))
+
+
+async def asked_to_stop():
+    """Returns some time after the request to stop, so that the relays read what is in the streams."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await stop.wait()
+    await asyncio.sleep(DRAIN_SECONDS)
+
+
 def main():
+    forget_stream_positions()
     config = Config()
     config.bind = [f"{HOST}:{EMULATOR_PORT}", f"{HOST}:{API_PORT}"]
     config.keep_alive_timeout = 75
-    asyncio.run(serve(Api(), config))
+    asyncio.run(serve(application, config, shutdown_trigger=asked_to_stop))
 
 
 if __name__ == "__main__":

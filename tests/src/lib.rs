@@ -1,1 +1,124 @@
-//! x
+//! What the end-to-end suite uses: a client of a running stack.
+//!
+//! `QUAYSIDE_BASE_URL` and `QUAYSIDE_LOCAL_JSON` say which stack; `cargo run -p xtask -- with-stack`
+//! starts one and sets them.
+
+use std::{env, fs, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use reqwest::{Client, Method, StatusCode};
+use serde_json::Value;
+
+/// How long events may take to have their effect, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running stack.
+#[derive(Clone)]
+pub struct Stack {
+    client: Client,
+    base_url: String,
+    credentials: Value,
+}
+
+/// What the API answered.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub body: Value,
+}
+
+/// Somebody, signed in or not.
+#[derive(Clone)]
+pub struct Session {
+    stack: Stack,
+    token: Option<String>,
+    idempotency_key: Option<String>,
+}
+
+impl Stack {
+    pub fn from_env() -> Result<Self> {
+        let missing = "no stack: run `make e2e`";
+        let base_url = env::var("QUAYSIDE_BASE_URL").context(missing)?;
+        let file = env::var("QUAYSIDE_LOCAL_JSON").context(missing)?;
+        let credentials = serde_json::from_str(&fs::read_to_string(file)?)?;
+        let client = Client::builder().timeout(Duration::from_secs(60)).build()?;
+        Ok(Self { client, base_url, credentials })
+    }
+
+    /// Somebody who is not signed in.
+    pub fn nobody(&self) -> Session {
+        Session { stack: self.clone(), token: None, idempotency_key: None }
+    }
+
+    /// One of the demo accounts: `admin` or `customer`.
+    pub async fn demo(&self, who: &str) -> Result<Session> {
+        let login = &self.credentials[who];
+        let text = |field: &str| login[field].as_str().unwrap_or_default().to_owned();
+        self.sign_in(&text("username"), &text("password")).await
+    }
+
+    /// Signs in with the document's form.
+    pub async fn sign_in(&self, username: &str, password: &str) -> Result<Session> {
+        let form = [("username", username), ("password", password)];
+        let response = self.client.post(format!("{}/auth/token", self.base_url)).form(&form).send().await?;
+        let body: Value = response.json().await?;
+        let token = body["access_token"].as_str().with_context(|| format!("no token: {body}"))?;
+        Ok(Session { token: Some(token.to_owned()), ..self.nobody() })
+    }
+}
+
+impl Session {
+    /// The same, with an `Idempotency-Key` on every request.
+    #[must_use]
+    pub fn with_key(&self, key: &str) -> Self {
+        Self { idempotency_key: Some(key.to_owned()), ..self.clone() }
+    }
+
+    pub async fn get(&self, path: &str) -> Result<Answer> {
+        self.send(Method::GET, path, None).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Result<Answer> {
+        self.send(Method::POST, path, Some(body)).await
+    }
+
+    pub async fn put(&self, path: &str, body: Value) -> Result<Answer> {
+        self.send(Method::PUT, path, Some(body)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Result<Answer> {
+        self.send(Method::DELETE, path, None).await
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Result<Answer> {
+        let mut request = self.stack.client.request(method, format!("{}{path}", self.stack.base_url));
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(key) = &self.idempotency_key {
+            request = request.header("idempotency-key", key);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = request.send().await?;
+        let status = response.status();
+        let body = serde_json::from_slice(&response.bytes().await?).unwrap_or_default();
+        Ok(Answer { status, body })
+    }
+
+    /// Asks again and again until the answer is as expected.
+    pub async fn eventually(&self, path: &str, expected: impl Fn(&Value) -> bool) -> Result<Value> {
+        let started = tokio::time::Instant::now();
+        loop {
+            let answer = self.get(path).await?;
+            if expected(&answer.body) {
+                return Ok(answer.body);
+            }
+            if started.elapsed() > PATIENCE {
+                bail!("{path} stayed at {}", answer.body);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}

@@ -1,1 +1,79 @@
-fn main() {}
+//! The developer's commands. The Makefile calls them.
+
+mod build;
+mod deploy;
+mod emulator;
+mod http;
+mod logs;
+mod progress;
+mod settings;
+mod stack;
+mod tools;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::settings::Settings;
+
+#[derive(Parser)]
+#[command(name = "xtask", about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build everything, start the embedded emulator, deploy, load the demo data.
+    Up,
+    /// Stop the local stack; its data stays.
+    Down,
+    /// Stop the local stack and forget its data.
+    Reset,
+    /// Follow the functions' logs.
+    Logs {
+        /// Only this service's functions.
+        service: Option<String>,
+    },
+    /// Say what is running, and how it is.
+    Status,
+    /// Install the tools into their private environment.
+    Tools,
+    /// Run one of those tools: `tool sam validate --lint`.
+    Tool {
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
+    /// Run a command against a new stack of its own, on free ports, and stop that stack afterwards.
+    WithStack {
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("\n{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    let settings = Settings::of_developer()?;
+    match command {
+        Command::Up => stack::up(&settings)?,
+        Command::Down => stack::down(&settings)?,
+        Command::Reset => stack::reset(&settings)?,
+        Command::Logs { service } => logs::follow(&settings, service.as_deref())?,
+        Command::Status => return stack::status(&settings),
+        Command::Tools => tools::install(&settings)?,
+        Command::Tool { command } => return tools::run(&settings, &command),
+        Command::WithStack { command } => return stack::with_stack(&command),
+    }
+    Ok(ExitCode::SUCCESS)
+}

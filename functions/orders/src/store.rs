@@ -89,11 +89,11 @@ pub fn insertion(order: &Order) -> Transaction {
 }
 
 /// Changes a stored order and publishes what the change tells; writes nothing when `change` leaves
-/// the order as it is.
+/// the order as it is and tells nothing.
 pub fn update(order: &Order, change: impl FnOnce(&mut Order) -> Vec<OrderEvent>) -> Transaction {
     let mut changed = order.clone();
     let events = change(&mut changed);
-    if changed == *order { Transaction::new() } else { replacement(&mut changed, &events) }
+    if changed == *order && events.is_empty() { Transaction::new() } else { replacement(&mut changed, &events) }
 }
 
 /// Why an order was not changed.

@@ -1,11 +1,14 @@
 //! The users table.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use shared::{
     id::Id,
     table::{
         IndexKey, Indexes, Item, Key, Listing, Page, PageError, PageRequest, Shard, Table, TableError, Transaction,
     },
+    time::Timestamp,
 };
 
 use crate::user::User;
@@ -13,6 +16,9 @@ use crate::user::User;
 const USERS: &str = "USERS";
 /// The label of the check that no other profile has the e-mail address.
 pub const EMAIL: &str = "email";
+/// How long a deleted profile is remembered: longer than any queue or dead-letter queue keeps news
+/// of its account.
+const DELETED_RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
 
 impl Item for User {
     const TYPE: &'static str = "user";
@@ -63,6 +69,29 @@ impl Item for EmailGuard {
     }
 }
 
+/// Tells a profile that was deleted from one that is still to come. Nothing personal is in it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct DeletedUser {
+    user_id: Id,
+    deleted_at: Timestamp,
+}
+
+impl Item for DeletedUser {
+    const TYPE: &'static str = "deleted_user";
+
+    fn key(&self) -> Key {
+        deleted_key(self.user_id)
+    }
+
+    fn expires_at(&self) -> Option<Timestamp> {
+        Some(self.deleted_at.plus(DELETED_RETENTION))
+    }
+}
+
+fn deleted_key(id: Id) -> Key {
+    Key::new(format!("USER#{id}"), "DELETED")
+}
+
 fn normalized(email: &str) -> String {
     email.trim().to_lowercase()
 }
@@ -90,15 +119,27 @@ pub fn update(stored: &User, updated: &User, holds_email: bool) -> Transaction {
     }
 }
 
+/// Stores a profile that differs from the stored one only in how new it is; publishes nothing.
+pub fn confirmation(confirmed: &User) -> Transaction {
+    Transaction::new().replace(confirmed)
+}
+
 /// Removes a profile, gives its e-mail free and publishes that it is gone.
 pub fn deletion(user: &User, holds_email: bool) -> Transaction {
-    let transaction = Transaction::new().delete_version(user).publish(&user.deleted_event());
+    let deleted = DeletedUser { user_id: user.id, deleted_at: Timestamp::now() };
+    let transaction = Transaction::new().delete_version(user).upsert(&deleted).publish(&user.deleted_event());
     if holds_email { transaction.delete("old_email", EmailGuard::of(user).key()) } else { transaction }
 }
 
 /// The profile with this id.
 pub async fn get(table: &Table, id: Id) -> Result<Option<User>, TableError> {
     table.get(&user_key(id)).await
+}
+
+/// Whether there was a profile with this id, until it was deleted lately.
+pub async fn was_deleted(table: &Table, id: Id) -> Result<bool, TableError> {
+    let deleted: Option<DeletedUser> = table.get(&deleted_key(id)).await?;
+    Ok(deleted.is_some())
 }
 
 /// Whether the profile holds its e-mail address, rather than another profile.

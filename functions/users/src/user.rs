@@ -3,7 +3,7 @@
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 use shared::{
-    event::{Role, UserCreated, UserDeleted, UserUpdated},
+    event::{Role, UserCreated, UserDeleted, UserRegistered, UserUpdated},
     id::Id,
     time::Timestamp,
 };
@@ -36,14 +36,23 @@ pub struct User {
 
 impl User {
     pub fn new(id: Id, name: &str, email: &str, role: Role) -> Self {
-        let now = Timestamp::now();
+        Self::since(Timestamp::now(), id, name, email, role)
+    }
+
+    /// The profile of an account that was registered at `at`, which is as new as its news: a change
+    /// of the account after that is newer, however late the registration is heard of.
+    pub fn of_account(account: &UserRegistered, at: Timestamp) -> Self {
+        Self::since(at, account.user_id, &account.name, &account.email, account.role)
+    }
+
+    fn since(at: Timestamp, id: Id, name: &str, email: &str, role: Role) -> Self {
         Self {
             id,
             name: name.trim().to_owned(),
             email: email.trim().to_owned(),
             role,
-            created_at: now,
-            updated_at: now,
+            created_at: at,
+            updated_at: at,
             version: 1,
         }
     }

@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use aws_sdk_lambda::Client;
-use axum::{Json, extract::State, routing::get};
+use axum::{Json, Router, extract::State, routing::get};
 use futures::future::join_all;
 use serde::Serialize;
 use shared::{
@@ -33,7 +33,12 @@ pub fn endpoint() -> Endpoint {
     let lambda = Client::new(&aws::sdk_config()?);
     let stack = aws::required("STACK_NAME")?;
     let services = SERVICES.map(|service| ServiceClient::new(lambda.clone(), &stack, service, platform.clone()));
-    Ok(routes(PATHS, get(health)).with_state(Gateway { services: services.to_vec(), platform }))
+    Ok(router(services.to_vec(), platform))
+}
+
+/// The endpoint over a client for each of [`SERVICES`], in their order, and the breakers' table.
+pub fn router(services: Vec<ServiceClient>, platform: Table) -> Router {
+    routes(PATHS, get(health)).with_state(Gateway { services, platform })
 }
 
 #[derive(Serialize)]

@@ -5,6 +5,7 @@ use shared::{
     aws::ConfigError,
     consumer::{self, Consumer, ConsumerError, Delivery},
     event::{AccountUpdated, Payload, UserRegistered},
+    id::Id,
     runtime::Function,
     table::{Table, Transaction},
 };
@@ -40,33 +41,54 @@ impl Consumer for AccountEvents {
 
 impl AccountEvents {
     async fn registered(&self, delivery: &Delivery, account: UserRegistered) -> Result<(), ConsumerError> {
-        let user = User::new(account.user_id, &account.name, &account.email, account.role);
+        let user = User::of_account(&account, delivery.event.occurred_at);
         match self.table.commit(store::insertion(&user).once(delivery)).await {
             Err(error) if error.failed(EMAIL) && !error.failed("inbox") => {
-                tracing::warn!(user_id = %user.id, "another profile holds the account's e-mail address");
+                warn_of_taken_email(&user);
                 Ok(self.table.commit(store::unguarded_insertion(&user).once(delivery)).await?)
             }
             result => Ok(result?),
         }
     }
 
-    /// The newest of what auth and users were told wins.
+    /// The newest of what auth and users were told wins. News that is older than the profile, or of
+    /// a profile that was deleted, is let pass; news of a profile that is still to come comes again.
     async fn updated(&self, delivery: &Delivery, account: AccountUpdated) -> Result<(), ConsumerError> {
-        let stored = store::get(&self.table, account.user_id).await?;
-        let news = stored.filter(|user| {
-            user.updated_at <= delivery.event.occurred_at && (user.name != account.name || user.email != account.email)
-        });
-        let Some(stored) = news else { return Ok(self.table.commit(Transaction::new().once(delivery)).await?) };
-        let holds_email = store::holds_email(&self.table, &stored).await?;
         let at = delivery.event.occurred_at;
+        let Some(stored) = store::get(&self.table, account.user_id).await? else {
+            return self.without_profile(delivery, account.user_id).await;
+        };
+        if at < stored.updated_at {
+            return self.let_pass(delivery).await;
+        }
         let updated = stored.updated(&account.name, &account.email, at);
+        if (&updated.name, &updated.email) == (&stored.name, &stored.email) {
+            return Ok(self.table.commit(store::confirmation(&updated).once(delivery)).await?);
+        }
+        let holds_email = store::holds_email(&self.table, &stored).await?;
         match self.table.commit(store::update(&stored, &updated, holds_email).once(delivery)).await {
             Err(error) if error.failed(EMAIL) && !error.failed("inbox") => {
-                tracing::warn!(user_id = %stored.id, "another profile holds the account's e-mail address");
+                warn_of_taken_email(&stored);
                 let renamed = stored.updated(&account.name, &stored.email, at);
                 Ok(self.table.commit(store::update(&stored, &renamed, holds_email).once(delivery)).await?)
             }
             result => Ok(result?),
         }
     }
+
+    async fn without_profile(&self, delivery: &Delivery, id: Id) -> Result<(), ConsumerError> {
+        if store::was_deleted(&self.table, id).await? {
+            self.let_pass(delivery).await
+        } else {
+            Err(ConsumerError::Rejected(format!("user {id} has no profile yet")))
+        }
+    }
+
+    async fn let_pass(&self, delivery: &Delivery) -> Result<(), ConsumerError> {
+        Ok(self.table.commit(Transaction::new().once(delivery)).await?)
+    }
+}
+
+fn warn_of_taken_email(user: &User) {
+    tracing::warn!(user_id = %user.id, "another profile holds the account's e-mail address");
 }

@@ -1,0 +1,40 @@
+XTASK := cargo run --quiet --package xtask --
+
+.DEFAULT_GOAL := help
+.PHONY: help up down reset logs status test lint unit e2e tools
+
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: ## Build, deploy and start everything on this machine
+	@$(XTASK) up
+
+down: ## Stop it; the data stays
+	@$(XTASK) down
+
+reset: ## Stop it and forget the data
+	@$(XTASK) reset
+
+logs: ## Follow the functions' logs: make logs SERVICE=orders
+	@$(XTASK) logs $(SERVICE)
+
+status: ## Say what is running, and how it is
+	@$(XTASK) status
+
+test: lint unit e2e ## Run every check and test, on a stack of its own
+
+lint: tools
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- --deny warnings
+	$(XTASK) tool sam validate --lint --template-file template.yaml
+	$(XTASK) tool cfn-lint infra/*.yaml
+
+unit:
+	cargo test --workspace --exclude e2e
+	cargo test --package e2e --test saga
+
+e2e: tools
+	$(XTASK) with-stack cargo test --package e2e --test purchase
+
+tools:
+	@$(XTASK) tools

@@ -1,0 +1,114 @@
+//! Deploying the stack to its emulator with the stock SAM CLI.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    build,
+    progress::logged,
+    settings::{STACK, Settings},
+};
+
+/// What is deployed: a digest of the templates, the functions and the parameters.
+pub struct Release {
+    digest: String,
+    public_keys: String,
+}
+
+impl Release {
+    /// What would be deployed now.
+    pub fn of(settings: &Settings) -> Result<Self> {
+        let public_keys = public_keys(settings)?;
+        let mut hash = Sha256::new();
+        hash.update(&public_keys);
+        let mut files = vec![settings.root.join("template.yaml")];
+        files.extend(files_in(&settings.root.join("infra"))?);
+        for function in files_in(&settings.root.join("target/lambda"))? {
+            files.push(function.join("bootstrap"));
+        }
+        for file in files.iter().filter(|file| file.is_file()) {
+            hash.update(file.to_string_lossy().as_bytes());
+            hash.update(Sha256::digest(fs::read(file)?));
+        }
+        Ok(Self { digest: format!("{:x}", hash.finalize()), public_keys })
+    }
+
+    /// Whether this is what the stack's emulator runs.
+    pub fn is_deployed(&self, settings: &Settings) -> bool {
+        fs::read_to_string(marker(settings)).is_ok_and(|deployed| deployed == self.digest)
+    }
+
+    /// Deploys it.
+    pub fn deploy(&self, settings: &Settings) -> Result<()> {
+        forget(settings)?;
+        let mut sam = settings.tool("sam");
+        sam.env("PYTHONPATH", settings.root.join("localstack/local_deploy"));
+        sam.args(["deploy", "--template-file", "template.yaml", "--stack-name", STACK, "--resolve-s3"])
+            .args(["--capabilities", "CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"])
+            .args(["--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"])
+            .arg("--parameter-overrides")
+            .arg(format!("JwtPublicKeys={}", self.public_keys))
+            .arg(format!("Architecture={}", build::architecture()));
+        logged(sam, &settings.log("deploy"))?;
+        fs::write(marker(settings), &self.digest)?;
+        Ok(())
+    }
+}
+
+/// Forgets what was deployed, so that the next `up` deploys.
+pub fn forget(settings: &Settings) -> Result<()> {
+    match fs::remove_file(marker(settings)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+fn marker(settings: &Settings) -> PathBuf {
+    settings.home.join("deployed")
+}
+
+fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).with_context(|| format!("{} cannot be read", folder.display()))?;
+    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    paths.sort();
+    Ok(paths)
+}
+
+/// The operator's command line, which was built with the functions.
+fn operator(settings: &Settings) -> Command {
+    let mut command = Command::new(settings.root.join("target/lambda/quayside-operator/bootstrap"));
+    command.current_dir(&settings.root).envs(settings.environment());
+    command
+}
+
+fn signing_key(settings: &Settings) -> PathBuf {
+    settings.home.join("signing-key.json")
+}
+
+fn public_keys(settings: &Settings) -> Result<String> {
+    let output = operator(settings).arg("signing-key").arg("--file").arg(signing_key(settings)).output()?;
+    if !output.status.success() {
+        bail!("No signing key: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
+
+/// Makes the stack ready to use, and prints how.
+pub fn initialise(settings: &Settings) -> Result<String> {
+    let output = operator(settings)
+        .args(["init", "--stack", STACK, "--base-url", &settings.api_url(), "--signing-key"])
+        .arg(signing_key(settings))
+        .arg("--output")
+        .arg(settings.credentials())
+        .output()?;
+    if !output.status.success() {
+        bail!("The demo data was not loaded: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}

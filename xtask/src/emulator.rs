@@ -1,0 +1,106 @@
+//! The embedded emulator's process.
+
+use std::{
+    fs::{self, File},
+    net::TcpListener,
+    os::unix::process::CommandExt,
+    path::PathBuf,
+    process::{Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{
+    http,
+    settings::{API_PORT_VARIABLE, EMULATOR_PORT_VARIABLE, REGION, STACK, Settings},
+};
+
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+
+fn pid_file(settings: &Settings) -> PathBuf {
+    settings.home.join("emulator.pid")
+}
+
+/// The process id of this stack's emulator, if it runs.
+pub fn running(settings: &Settings) -> Option<u32> {
+    let pid = fs::read_to_string(pid_file(settings)).ok()?.trim().parse().ok()?;
+    is_emulator(pid).then_some(pid)
+}
+
+/// Whether the emulator ended without saving its state: killed, or the machine went down.
+pub fn died(settings: &Settings) -> bool {
+    pid_file(settings).exists() && running(settings).is_none()
+}
+
+fn is_emulator(pid: u32) -> bool {
+    let output = Command::new("ps").args(["-p", &pid.to_string(), "-o", "command="]).output();
+    output.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("emulator.py"))
+}
+
+/// Starts the emulator on its two ports of 127.0.0.1, with the state of its last stop.
+pub fn start(settings: &Settings) -> Result<()> {
+    check_port(settings.emulator_port, EMULATOR_PORT_VARIABLE)?;
+    check_port(settings.api_port, API_PORT_VARIABLE)?;
+    fs::create_dir_all(settings.home.join("logs"))?;
+    let log = settings.log("emulator");
+    let output = File::create(&log)?;
+    let mut command = settings.tool("python");
+    command
+        .arg("localstack/emulator.py")
+        .env("QUAYSIDE_EMULATOR_PORT", settings.emulator_port.to_string())
+        .env("QUAYSIDE_API_PORT", settings.api_port.to_string())
+        .env("QUAYSIDE_STACK", STACK)
+        .env("GATEWAY_PORT", settings.emulator_port.to_string())
+        .env("BIND_HOST", "127.0.0.1")
+        .env("IOT_MTLS_ENABLED", "0")
+        .env("MINISTACK_REGION", REGION)
+        .env("PERSIST_STATE", "1")
+        .env("STATE_DIR", settings.home.join("state"))
+        .env("S3_PERSIST", "1")
+        .env("S3_DATA_DIR", settings.home.join("s3"))
+        .stdin(Stdio::null())
+        .stdout(output.try_clone()?)
+        .stderr(output)
+        .process_group(0);
+    let mut child = command.spawn().context("the emulator cannot be started")?;
+    fs::write(pid_file(settings), child.id().to_string())?;
+    let started = Instant::now();
+    while http::get(&format!("{}/_ministack/health", settings.emulator_url()), Duration::from_secs(1)).is_none() {
+        if child.try_wait()?.is_some() || started.elapsed() > START_TIMEOUT {
+            let text = fs::read_to_string(&log).unwrap_or_default();
+            bail!("The emulator does not start:\n{text}");
+        }
+        sleep(Duration::from_millis(100));
+    }
+    Ok(())
+}
+
+/// Stops the emulator and waits until it has saved its state.
+pub fn stop(settings: &Settings) -> Result<()> {
+    let Some(pid) = running(settings) else { return Ok(()) };
+    signal(pid, "TERM")?;
+    let started = Instant::now();
+    while is_emulator(pid) {
+        if started.elapsed() > STOP_TIMEOUT {
+            bail!("The emulator (process {pid}) does not stop; its state may not be saved.");
+        }
+        sleep(Duration::from_millis(100));
+    }
+    fs::remove_file(pid_file(settings))?;
+    Ok(())
+}
+
+fn signal(pid: u32, name: &str) -> Result<()> {
+    Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status()?;
+    Ok(())
+}
+
+fn check_port(port: u16, variable: &str) -> Result<()> {
+    if TcpListener::bind(("127.0.0.1", port)).is_err() {
+        bail!("Port {port} is taken by another program. Stop it, or choose another port: {variable}=… make up");
+    }
+    Ok(())
+}

@@ -1,0 +1,112 @@
+//! Where a local stack lives, and the environment its tools run in.
+
+use std::{
+    env,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result};
+
+/// The stack's name, which every resource's name begins with.
+pub const STACK: &str = "local";
+pub const REGION: &str = "us-east-1";
+pub const API_PORT_VARIABLE: &str = "QUAYSIDE_API_PORT";
+pub const EMULATOR_PORT_VARIABLE: &str = "QUAYSIDE_EMULATOR_PORT";
+
+/// One local stack.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The repository.
+    pub root: PathBuf,
+    /// The tools' private environment, shared by all stacks.
+    pub tools: PathBuf,
+    /// What belongs to this stack: state, logs, credentials.
+    pub home: PathBuf,
+    pub api_port: u16,
+    pub emulator_port: u16,
+}
+
+impl Settings {
+    /// The developer's own stack, in `.quayside`.
+    pub fn of_developer() -> Result<Self> {
+        let root = root()?;
+        Ok(Self {
+            tools: root.join(".quayside/tools"),
+            home: root.join(".quayside"),
+            api_port: port(API_PORT_VARIABLE, 8000)?,
+            emulator_port: port(EMULATOR_PORT_VARIABLE, 4566)?,
+            root,
+        })
+    }
+
+    /// A stack on free ports for one run of a command, in `target`.
+    pub fn of_run() -> Result<Self> {
+        let root = root()?;
+        let (api, emulator) = (free_port()?, free_port()?);
+        Ok(Self {
+            tools: root.join(".quayside/tools"),
+            home: root.join("target/stacks").join(api.to_string()),
+            api_port: api,
+            emulator_port: emulator,
+            root,
+        })
+    }
+
+    pub fn api_url(&self) -> String {
+        format!("http://localhost:{}", self.api_port)
+    }
+
+    pub fn emulator_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.emulator_port)
+    }
+
+    pub fn log(&self, name: &str) -> PathBuf {
+        self.home.join("logs").join(format!("{name}.log"))
+    }
+
+    pub fn credentials(&self) -> PathBuf {
+        self.home.join("local.json")
+    }
+
+    /// One of the installed tools, as a command that knows this stack and no other AWS account.
+    pub fn tool(&self, name: &str) -> Command {
+        let mut command = Command::new(self.tools.join("bin").join(name));
+        command.current_dir(&self.root).envs(self.environment());
+        command
+    }
+
+    /// The variables by which SDKs and tools find this stack.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        let nothing = || "/dev/null".to_owned();
+        vec![
+            ("AWS_ENDPOINT_URL", self.emulator_url()),
+            ("AWS_REGION", REGION.to_owned()),
+            ("AWS_DEFAULT_REGION", REGION.to_owned()),
+            ("AWS_ACCESS_KEY_ID", "test".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
+            ("AWS_CONFIG_FILE", nothing()),
+            ("AWS_SHARED_CREDENTIALS_FILE", nothing()),
+            ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+            ("SAM_CLI_TELEMETRY", "0".to_owned()),
+            ("PYTHONUNBUFFERED", "1".to_owned()),
+        ]
+    }
+}
+
+fn root() -> Result<PathBuf> {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    Ok(xtask.parent().context("xtask is not in a repository")?.to_owned())
+}
+
+fn port(variable: &str, default: u16) -> Result<u16> {
+    match env::var(variable) {
+        Ok(text) => text.parse().with_context(|| format!("{variable} is not a port: {text}")),
+        Err(_) => Ok(default),
+    }
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}

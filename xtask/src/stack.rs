@@ -1,0 +1,169 @@
+//! A local stack from nothing to healthy, and back.
+
+use std::{
+    fs::{self, File, TryLockError},
+    process::{Command, ExitCode},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::{
+    build,
+    deploy::{self, Release},
+    emulator, http,
+    progress::step,
+    settings::Settings,
+    tools,
+};
+
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Builds, starts, deploys and initialises whatever is not yet.
+pub fn up(settings: &Settings) -> Result<()> {
+    let _lock = lock(settings)?;
+    prepare(settings)?;
+    let usage = start(settings)?;
+    println!("{usage}");
+    Ok(())
+}
+
+fn prepare(settings: &Settings) -> Result<()> {
+    tools::check_compiler()?;
+    tools::install(settings)?;
+    step("Building the functions (the first time takes minutes)", || build::functions(settings))
+}
+
+fn start(settings: &Settings) -> Result<String> {
+    fs::create_dir_all(&settings.home)?;
+    if emulator::died(settings) {
+        eprintln!("  The emulator did not end in order; what it had not saved is lost. Deploying anew.");
+        deploy::forget(settings)?;
+    }
+    if emulator::running(settings).is_none() {
+        step("Starting the emulator", || emulator::start(settings))?;
+    }
+    let release = Release::of(settings)?;
+    if !release.is_deployed(settings) {
+        step("Deploying the stack", || release.deploy(settings))?;
+    }
+    let usage = step("Loading accounts and demo data", || deploy::initialise(settings))?;
+    step("Waiting until every service is healthy", || wait_healthy(settings))?;
+    Ok(usage)
+}
+
+fn health(settings: &Settings) -> Option<Value> {
+    http::get(&format!("{}/health", settings.api_url()), Duration::from_secs(5))
+}
+
+fn wait_healthy(settings: &Settings) -> Result<()> {
+    let started = Instant::now();
+    loop {
+        let health = health(settings);
+        if health.as_ref().is_some_and(|health| health["overall_status"] == "healthy") {
+            return Ok(());
+        }
+        if started.elapsed() > HEALTH_TIMEOUT {
+            bail!("Not healthy after {HEALTH_TIMEOUT:?}: {}", health.unwrap_or_default());
+        }
+        sleep(Duration::from_millis(250));
+    }
+}
+
+/// Stops the stack; its data stays.
+pub fn down(settings: &Settings) -> Result<()> {
+    if emulator::running(settings).is_none() {
+        println!("Nothing is running.");
+        return Ok(());
+    }
+    step("Stopping the emulator", || emulator::stop(settings))
+}
+
+/// Stops the stack and forgets its data, its keys and its accounts.
+pub fn reset(settings: &Settings) -> Result<()> {
+    emulator::stop(settings)?;
+    for name in ["state", "s3", "logs"] {
+        remove(fs::remove_dir_all(settings.home.join(name)))?;
+    }
+    for name in ["deployed", "local.json", "signing-key.json", "emulator.pid"] {
+        remove(fs::remove_file(settings.home.join(name)))?;
+    }
+    println!("The local stack's data is gone; `make up` begins anew.");
+    Ok(())
+}
+
+fn remove(result: std::io::Result<()>) -> Result<()> {
+    match result {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Says what is running, and how it is; succeeds only when all is well.
+pub fn status(settings: &Settings) -> Result<ExitCode> {
+    let Some(pid) = emulator::running(settings) else {
+        println!("The local stack is down. Start it with: make up");
+        return Ok(ExitCode::FAILURE);
+    };
+    println!("emulator   {} (process {pid})", settings.emulator_url());
+    println!("API        {}", settings.api_url());
+    let Some(health) = health(settings).filter(|health| health["overall_status"].is_string()) else {
+        println!("           does not answer; see `make logs`");
+        return Ok(ExitCode::FAILURE);
+    };
+    println!("overall    {}", text(&health["overall_status"]));
+    for (name, service) in health["services"].as_object().into_iter().flatten() {
+        let breaker = text(&health["circuit_breakers"][name]);
+        println!("  {name:<10} {:<10} breaker {breaker}", text(&service["status"]));
+    }
+    Ok(if health["overall_status"] == "healthy" { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or("unknown")
+}
+
+/// Runs a command against a new stack of its own, and stops that stack whatever happens.
+///
+/// The command finds the stack by `QUAYSIDE_BASE_URL`, `QUAYSIDE_LOCAL_JSON` and the AWS variables.
+pub fn with_stack(command: &[String]) -> Result<ExitCode> {
+    // Ctrl-C reaches the command too; this process stays to stop the stack.
+    ctrlc::set_handler(|| {})?;
+    let settings = Settings::of_run()?;
+    prepare(&settings)?;
+    let result = start(&settings).and_then(|_| run_against(&settings, command));
+    let stopped = emulator::stop(&settings);
+    let code = result?;
+    stopped?;
+    if code == ExitCode::SUCCESS {
+        remove(fs::remove_dir_all(&settings.home))?;
+    } else {
+        eprintln!("The stack's logs stay in {}", settings.home.join("logs").display());
+    }
+    Ok(code)
+}
+
+fn run_against(settings: &Settings, command: &[String]) -> Result<ExitCode> {
+    let [program, arguments @ ..] = command else { bail!("which command?") };
+    let status = Command::new(program)
+        .args(arguments)
+        .envs(settings.environment())
+        .env("QUAYSIDE_BASE_URL", settings.api_url())
+        .env("QUAYSIDE_LOCAL_JSON", settings.credentials())
+        .status()
+        .with_context(|| format!("{program} cannot be started"))?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Keeps two runs from getting in each other's way; released when the process ends.
+fn lock(settings: &Settings) -> Result<File> {
+    fs::create_dir_all(&settings.home)?;
+    let file = File::create(settings.home.join("lock"))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => bail!("Another `make up` is at work; wait until it has finished."),
+        Err(TryLockError::Error(error)) => Err(error.into()),
+    }
+}

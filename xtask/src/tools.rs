@@ -1,0 +1,81 @@
+//! The tools of a local stack, each in a pinned version, in an environment of their own.
+
+use std::{
+    fs,
+    process::{Command, ExitCode, Stdio},
+};
+
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    progress::{logged, step},
+    settings::Settings,
+};
+
+const LOCK: &str = "localstack/requirements.lock";
+
+/// Installs what the lock file names, unless that is what is installed.
+pub fn install(settings: &Settings) -> Result<()> {
+    let lock = fs::read(settings.root.join(LOCK)).with_context(|| format!("{LOCK} cannot be read"))?;
+    let wanted = format!("{:x}", Sha256::digest(&lock));
+    let marker = settings.tools.join("installed");
+    if fs::read_to_string(&marker).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    step("Installing MiniStack, the SAM CLI and cargo-lambda", || {
+        let python = python()?;
+        if settings.tools.exists() {
+            fs::remove_dir_all(&settings.tools)?;
+        }
+        let mut make = Command::new(python);
+        make.args(["-m", "venv"]).arg(&settings.tools);
+        let log = settings.root.join(".quayside/logs/tools.log");
+        logged(make, &log).context(
+            "A Python virtual environment could not be made. On Debian and Ubuntu: apt install python3-venv",
+        )?;
+        let mut pip = Command::new(settings.tools.join("bin/python"));
+        pip.current_dir(&settings.root).args([
+            "-m",
+            "pip",
+            "install",
+            "--disable-pip-version-check",
+            "--no-deps",
+            "--require-hashes",
+            "-r",
+            LOCK,
+        ]);
+        logged(pip, &log)?;
+        fs::write(&marker, wanted)?;
+        Ok(())
+    })
+}
+
+/// Runs an installed tool with this terminal.
+pub fn run(settings: &Settings, command: &[String]) -> Result<ExitCode> {
+    let [name, arguments @ ..] = command else { bail!("which tool?") };
+    install(settings)?;
+    let status = settings.tool(name).args(arguments).status().with_context(|| format!("no tool called {name}"))?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The first Python on the path that is new enough.
+fn python() -> Result<&'static str> {
+    let check = "import sys; sys.exit(sys.version_info < (3, 10))";
+    ["python3", "python3.13", "python3.12", "python3.11", "python3.10", "python"]
+        .into_iter()
+        .find(|python| quiet(Command::new(python).args(["-c", check])))
+        .context("Python 3.10 or newer is needed and not on the PATH: see https://www.python.org/downloads/")
+}
+
+/// Says what is missing on this machine, and how to get it.
+pub fn check_compiler() -> Result<()> {
+    if !["cc", "gcc", "clang"].into_iter().any(|compiler| quiet(Command::new(compiler).arg("--version"))) {
+        bail!("A C compiler is needed and not on the PATH. On Debian and Ubuntu: apt install build-essential");
+    }
+    Ok(())
+}
+
+fn quiet(command: &mut Command) -> bool {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|s| s.success())
+}
