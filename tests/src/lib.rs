@@ -82,6 +82,20 @@ impl Session {
         self.send(Method::POST, path, Some(body)).await
     }
 
+    /// A POST that is repeated, with an `Idempotency-Key` of its own, while the answer is 503: what
+    /// `Retry-After` asks of a client.
+    pub async fn post_patiently(&self, path: &str, key: &str, body: Value) -> Result<Answer> {
+        let session = self.with_key(key);
+        let started = tokio::time::Instant::now();
+        loop {
+            let answer = session.post(path, body.clone()).await?;
+            if answer.status != StatusCode::SERVICE_UNAVAILABLE || started.elapsed() > PATIENCE {
+                return Ok(answer);
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
     pub async fn put(&self, path: &str, body: Value) -> Result<Answer> {
         self.send(Method::PUT, path, Some(body)).await
     }

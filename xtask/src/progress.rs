@@ -50,7 +50,7 @@ fn watch(child: &mut Child) -> Result<std::process::ExitStatus> {
             return Ok(status);
         }
         let elapsed = started.elapsed().as_secs();
-        if elapsed > shown && (stderr().is_terminal() || elapsed % 15 == 0) {
+        if elapsed > shown && (stderr().is_terminal() || elapsed.is_multiple_of(15)) {
             shown = elapsed;
             let end = if stderr().is_terminal() { "\r" } else { "\n" };
             eprint!("  {elapsed} s …{end}");

@@ -9,6 +9,8 @@ use shared::{
 };
 use unicode_normalization::UnicodeNormalization;
 
+use crate::password;
+
 /// The body of a registration. There is no way to ask for a role.
 #[derive(Clone, Deserialize, Serialize, Validate)]
 #[serde(deny_unknown_fields)]
@@ -18,10 +20,10 @@ pub struct Registration {
     #[garde(email, length(max = 254))]
     pub email: String,
     /// The user name when absent.
-    #[garde(inner(length(chars, min = 1, max = 200)))]
+    #[garde(inner(custom(not_blank), length(chars, max = 200)))]
     pub name: Option<String>,
     /// Left out of what an `Idempotency-Key` is compared by: not even a digest of it is stored there.
-    #[serde(skip_serializing)]
+    #[serde(skip_serializing, deserialize_with = "password::read")]
     #[garde(length(chars, min = 8, max = 128))]
     pub password: String,
 }
@@ -30,10 +32,14 @@ pub struct Registration {
 #[derive(Clone, Debug, Deserialize, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct AccountChange {
-    #[garde(inner(length(chars, min = 1, max = 200)))]
+    #[garde(inner(custom(not_blank), length(chars, max = 200)))]
     pub name: Option<String>,
     #[garde(inner(email, length(max = 254)))]
     pub email: Option<String>,
+}
+
+fn not_blank(name: &str, (): &()) -> garde::Result {
+    if name.trim().is_empty() { Err(garde::Error::new("must not be blank")) } else { Ok(()) }
 }
 
 /// An account as its owner sees it.
@@ -54,7 +60,7 @@ pub struct Account {
     pub profile: Profile,
     /// Nobody may sign in to it any more.
     pub disabled: bool,
-    /// Sessions that began before are over, but for `kept_session`.
+    /// Sessions that began under another value of this are over, but for `kept_session`.
     pub sessions_since: Timestamp,
     pub kept_session: Option<String>,
     pub updated_at: Timestamp,

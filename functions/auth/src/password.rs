@@ -4,6 +4,7 @@ use argon2::{
     Argon2,
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
+use serde::{Deserialize, Deserializer, de::Error};
 
 /// Verified against when there is no account, so that the answer takes as long as with one.
 const NOBODYS_HASH: &str =
@@ -13,6 +14,14 @@ const NOBODYS_HASH: &str =
 #[derive(Debug, thiserror::Error)]
 #[error("the password could not be hashed: {0}")]
 pub struct HashError(String);
+
+/// Reads a password. The error does not quote what was sent instead, as serde's own would.
+pub(crate) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    match serde_json::Value::deserialize(deserializer)? {
+        serde_json::Value::String(password) => Ok(password),
+        _ => Err(D::Error::custom("a string is required")),
+    }
+}
 
 /// A password's hash with a new salt, in the PHC string format.
 pub fn hash(password: &str) -> Result<String, HashError> {

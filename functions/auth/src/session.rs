@@ -23,6 +23,9 @@ pub struct Session {
     /// SHA-256 of the present refresh token's secret, in hexadecimal.
     secret_sha256: String,
     pub revoked: bool,
+    /// The account's `sessions_since` when the password was checked: once that changes, the session
+    /// is over, even one that was being started meanwhile.
+    account_since: Timestamp,
     pub started_at: Timestamp,
     pub expires_at: Timestamp,
     pub version: u64,
@@ -49,7 +52,7 @@ impl Session {
     ///
     /// # Errors
     /// When the operating system has no randomness to give.
-    pub fn start(account_id: Id) -> Result<(Self, String), getrandom::Error> {
+    pub fn start(account: &Account) -> Result<(Self, String), getrandom::Error> {
         let mut id = [0; ID_BYTES];
         getrandom::fill(&mut id)?;
         let session_id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -57,9 +60,10 @@ impl Session {
         let now = Timestamp::now();
         let session = Self {
             session_id,
-            account_id,
+            account_id: account.profile.id,
             secret_sha256: hash(&secret),
             revoked: false,
+            account_since: account.sessions_since,
             started_at: now,
             expires_at: now.plus(LIFETIME),
             version: 1,
@@ -84,12 +88,6 @@ impl Session {
         Ok((session, token))
     }
 
-    /// The session after it has ended.
-    #[must_use]
-    pub fn revoke(&self) -> Self {
-        Self { revoked: true, version: self.version + 1, ..self.clone() }
-    }
-
     /// Whether this is the present refresh token of the session. Any other of its tokens was used
     /// before, by its owner or by a thief.
     pub fn matches(&self, token: &RefreshToken<'_>) -> bool {
@@ -102,7 +100,7 @@ impl Session {
         !self.revoked
             && !account.disabled
             && Timestamp::now() < self.expires_at
-            && (kept || self.started_at >= account.sessions_since)
+            && (kept || self.account_since == account.sessions_since)
     }
 
     fn token(&self, secret: &str) -> String {

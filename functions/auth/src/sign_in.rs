@@ -1,7 +1,10 @@
 //! Signing in with a password, and staying signed in with a refresh token.
 
 use serde::Serialize;
-use shared::{http::Problem, table::Transaction};
+use shared::{
+    http::Problem,
+    table::{Item, Transaction},
+};
 
 use crate::{
     Auth,
@@ -55,13 +58,16 @@ impl Auth {
         // A name that no account has is looked up to the end, under an id that none has either.
         let known = store::account_id(&self.table, username).await?;
         let id = known.unwrap_or(NOBODY);
-        let (account, hash) = tokio::try_join!(store::account(&self.table, id), store::password_hash(&self.table, id))?;
+        // The account first: a password changed between the two reads is then no longer accepted, and
+        // one changed after them ends the session that starts under this account.
+        let account = store::account(&self.table, id).await?;
+        let hash = store::password_hash(&self.table, id).await?;
         let correct = password::verify(password, hash.as_deref());
         Ok(account.filter(|account| correct && !account.disabled))
     }
 
     async fn start_session(&self, account: &Account) -> Result<Tokens, Problem> {
-        let (session, refresh_token) = Session::start(account.profile.id).map_err(Problem::internal)?;
+        let (session, refresh_token) = Session::start(account).map_err(Problem::internal)?;
         let access_token = self.signer.sign(&account.profile, &session.session_id).await?;
         self.table.commit(Transaction::new().insert(&session)).await?;
         tracing::info!(user_id = %account.profile.id, "signed in");
@@ -81,14 +87,24 @@ impl Auth {
             return Err(wrong_credentials());
         }
         if !session.matches(&token) {
-            tracing::warn!(user_id = %account.profile.id, "a refresh token was used again; its session ends");
-            self.table.commit(Transaction::new().replace(&session.revoke())).await?;
-            return Err(wrong_credentials());
+            return Err(self.end_reused(&session).await);
         }
         let (rotated, refresh_token) = session.rotate().map_err(Problem::internal)?;
         let access_token = self.signer.sign(&account.profile, &rotated.session_id).await?;
-        self.table.commit(Transaction::new().replace(&rotated)).await?;
-        Ok(tokens(&account, access_token, refresh_token))
+        match self.table.commit(Transaction::new().replace(&rotated)).await {
+            Ok(()) => Ok(tokens(&account, access_token, refresh_token)),
+            // The same token was used a moment earlier.
+            Err(error) if error.failed(Session::TYPE) => Err(self.end_reused(&session).await),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn end_reused(&self, session: &Session) -> Problem {
+        tracing::warn!(user_id = %session.account_id, "a refresh token was used again; its session ends");
+        match self.table.commit(store::session_end(session)).await {
+            Ok(()) => wrong_credentials(),
+            Err(error) => error.into(),
+        }
     }
 }
 

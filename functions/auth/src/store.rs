@@ -1,9 +1,10 @@
 //! The auth table.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 use shared::{
     id::Id,
-    table::{Item, Key, Table, TableError, Transaction},
+    table::{Item, Key, Table, TableError, Transaction, Update},
     time::Timestamp,
 };
 
@@ -142,6 +143,12 @@ pub fn renaming(stored: &Account, renamed: &Account) -> Transaction {
 /// Stores a new password.
 pub fn password_change(account: &Account, password_hash: &str) -> Transaction {
     Transaction::new().replace(account).upsert(&credentials(account.profile.id, password_hash))
+}
+
+/// Ends a session, whoever else changes it meanwhile.
+pub fn session_end(session: &Session) -> Transaction {
+    let end = Update::existing(Session::TYPE, session.key()).set("revoked", AttributeValue::Bool(true));
+    Transaction::new().update(end.add("version", 1))
 }
 
 fn credentials(account_id: Id, password_hash: &str) -> Credentials {

@@ -21,7 +21,7 @@ const LONGEST_DELAY: Duration = Duration::from_secs(15 * 60);
 const MEMORY: Duration = Duration::from_secs(60 * 60);
 
 /// The failed attempts at one account name or from one address.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Failures {
     #[serde(default)]
     key: String,
@@ -35,6 +35,12 @@ impl Item for Failures {
 
     fn key(&self) -> Key {
         Key::new(self.key.clone(), "THROTTLE")
+    }
+}
+
+impl Failures {
+    fn elapsed(&self, now: Timestamp) -> Duration {
+        now.since(Timestamp::from_unix_millis(self.last_failed_at))
     }
 }
 
@@ -72,14 +78,20 @@ impl Throttle {
     pub async fn failed(&self, table: &Table) -> Result<(), TableError> {
         let now = Timestamp::now();
         let number = |value: i64| AttributeValue::N(value.to_string());
-        let updates = self.counters.iter().map(|(key, _)| {
-            Update::anyway(Failures::TYPE, key.clone())
-                .add("failures", 1)
+        let mut transaction = Transaction::new();
+        for (key, _) in &self.counters {
+            let update = Update::anyway(Failures::TYPE, key.clone())
                 .set("key", AttributeValue::S(key.pk.clone()))
                 .set("last_failed_at", number(now.unix_millis()))
-                .set("ttl", number(now.plus(MEMORY).unix_seconds()))
-        });
-        table.commit(updates.fold(Transaction::new(), Transaction::update)).await
+                .set("ttl", number(now.plus(MEMORY).unix_seconds()));
+            // DynamoDB may remove what has outlived its TTL days later.
+            let update = match remembered(table, key, now).await? {
+                Some(_) => update.add("failures", 1),
+                None => update.set("failures", number(1)),
+            };
+            transaction = transaction.update(update);
+        }
+        table.commit(transaction).await
     }
 
     /// Forgets the account's failures after its owner has signed in.
@@ -97,13 +109,13 @@ impl Throttle {
 }
 
 async fn wait(table: &Table, (key, free): &(Key, u32), now: Timestamp) -> Result<Duration, TableError> {
+    let failures = remembered(table, key, now).await?;
+    Ok(failures.map_or(Duration::ZERO, |past| delay(past.failures, *free).saturating_sub(past.elapsed(now))))
+}
+
+async fn remembered(table: &Table, key: &Key, now: Timestamp) -> Result<Option<Failures>, TableError> {
     let failures: Option<Failures> = table.get(key).await?;
-    let failures = failures.unwrap_or_default();
-    let elapsed = now.since(Timestamp::from_unix_millis(failures.last_failed_at));
-    if elapsed > MEMORY {
-        return Ok(Duration::ZERO);
-    }
-    Ok(delay(failures.failures, *free).saturating_sub(elapsed))
+    Ok(failures.filter(|past| past.elapsed(now) <= MEMORY))
 }
 
 /// Nothing for the free failures, then 1 s, doubling with each further one, up to a quarter of an hour.

@@ -1,5 +1,7 @@
 //! The orders endpoints as their callers see them.
 
+#![allow(clippy::unwrap_used)]
+
 use axum::http::StatusCode;
 use orders::{Orders, catalogue::Catalogue, consumers, expiry::ExpireUnpaid, http, order::Quote};
 use serde_json::{Value, json};

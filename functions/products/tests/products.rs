@@ -1,5 +1,7 @@
 //! The catalogue as its callers see it, and the stock whatever order events come in.
 
+#![allow(clippy::unwrap_used)]
+
 use axum::http::StatusCode;
 use products::{Products, consumers::order_events::OrderEvents, http};
 use proptest::prelude::*;

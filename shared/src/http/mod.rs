@@ -19,11 +19,7 @@ pub use self::{
     problem::{FieldError, Problem},
     valid::{Form, Valid},
 };
-use crate::{
-    auth::Identity,
-    aws::ConfigError,
-    runtime::{self, Failure},
-};
+use crate::{auth::Identity, aws::ConfigError, runtime};
 
 /// The largest request body, in bytes; more is answered with 413.
 pub const BODY_LIMIT: usize = 256 * 1024;
@@ -43,7 +39,7 @@ pub fn serve(endpoint: fn() -> Endpoint) -> ExitCode {
     runtime::block_on(async move {
         ignore_stage();
         let router = layered(endpoint()?, Identity::from_env()?);
-        lambda_http::run(router).await.map_err(Failure::from)
+        lambda_http::run(router).await
     })
 }
 

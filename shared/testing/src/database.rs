@@ -21,6 +21,7 @@ pub struct Database {
     engine: Arc<dynoxide::Database>,
     calls: Arc<Mutex<Vec<String>>>,
     fault: Arc<Mutex<Option<Fault>>>,
+    stream: Arc<Mutex<Vec<Value>>>,
 }
 
 /// What goes wrong with the next calls.
@@ -47,7 +48,7 @@ impl Default for Database {
 impl Database {
     pub fn new() -> Self {
         let engine = Arc::new(dynoxide::Database::memory().unwrap());
-        Self { engine, calls: Arc::default(), fault: Arc::default() }
+        Self { engine, calls: Arc::default(), fault: Arc::default(), stream: Arc::default() }
     }
 
     /// A new table with the keys and indexes that every service's table has.
@@ -100,6 +101,19 @@ impl Database {
         }
     }
 
+    /// The items put by transactions since the last time this was asked, in order: what the tables'
+    /// streams carry.
+    pub fn stream(&self) -> Vec<Value> {
+        std::mem::take(&mut self.stream.lock().unwrap())
+    }
+
+    fn record(&self, transaction: &[u8]) {
+        let request: Value = serde_json::from_slice(transaction).unwrap();
+        let writes = request["TransactItems"].as_array().into_iter().flatten();
+        let items = writes.filter_map(|write| write["Put"].get("Item").cloned());
+        self.stream.lock().unwrap().extend(items);
+    }
+
     fn client(&self) -> aws_sdk_dynamodb::Client {
         let config = Builder::new()
             .behavior_version(BehaviorVersion::latest())
@@ -142,7 +156,11 @@ impl Database {
             "DeleteItem" => run!(delete_item),
             "BatchGetItem" => run!(batch_get_item),
             "Query" => run!(query),
-            "TransactWriteItems" => run!(transact_write_items),
+            "TransactWriteItems" => {
+                let answer = run!(transact_write_items);
+                self.record(body);
+                answer
+            }
             other => panic!("a service called {other}, which no request path should need"),
         };
         Ok(answer.unwrap())

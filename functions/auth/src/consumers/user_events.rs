@@ -47,10 +47,8 @@ impl UserEvents {
     async fn updated(&self, delivery: &Delivery, user: UserUpdated) -> Result<(), ConsumerError> {
         let at = delivery.event.occurred_at;
         let account = store::account(&self.table, user.user_id).await?;
-        let news = account.filter(|account| {
-            let profile = &account.profile;
-            account.updated_at <= at && (profile.name != user.name || profile.email != user.email)
-        });
+        // Stored even if it changes nothing but the time: an older event may yet come.
+        let news = account.filter(|account| account.updated_at <= at);
         let Some(account) = news else { return Ok(self.table.commit(Transaction::new().once(delivery)).await?) };
         let renamed = account.renamed(&user.name, &user.email, at);
         match self.table.commit(store::renaming(&account, &renamed).once(delivery)).await {

@@ -15,8 +15,10 @@ pub const PATHS: &[&str] = &["/api/auth/change-password", "/auth/change-password
 #[derive(Deserialize, Validate)]
 #[serde(deny_unknown_fields)]
 struct PasswordChange {
+    #[serde(deserialize_with = "password::read")]
     #[garde(length(chars, min = 1, max = 128))]
     current_password: String,
+    #[serde(deserialize_with = "password::read")]
     #[garde(length(chars, min = 8, max = 128))]
     new_password: String,
 }

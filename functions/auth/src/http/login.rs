@@ -3,7 +3,7 @@ use garde::Validate;
 use serde::Deserialize;
 use shared::http::{Endpoint, Problem, SourceAddress, Valid, routes};
 
-use crate::{Auth, sign_in::Tokens};
+use crate::{Auth, password, sign_in::Tokens};
 
 pub const PATHS: &[&str] = &["/api/auth/login", "/auth/login"];
 
@@ -12,6 +12,7 @@ pub const PATHS: &[&str] = &["/api/auth/login", "/auth/login"];
 struct Login {
     #[garde(length(chars, min = 1, max = 254))]
     username: String,
+    #[serde(deserialize_with = "password::read")]
     #[garde(length(chars, min = 1, max = 128))]
     password: String,
 }

@@ -2,10 +2,11 @@ use axum::{Router, extract::State, http::StatusCode, routing::post};
 use shared::{
     auth::Caller,
     http::{Endpoint, Problem, routes},
-    table::{Table, Transaction},
+    table::Table,
 };
 
 use super::signed_in;
+use crate::store;
 
 pub const PATHS: &[&str] = &["/api/auth/logout", "/auth/logout"];
 
@@ -21,6 +22,6 @@ pub fn router(table: Table) -> Router {
 /// `POST /api/auth/logout`: end the session, and with it its refresh token.
 async fn logout(State(table): State<Table>, caller: Caller) -> Result<StatusCode, Problem> {
     let (_, session) = signed_in(&table, &caller).await?;
-    table.commit(Transaction::new().replace(&session.revoke())).await?;
+    table.commit(store::session_end(&session)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
