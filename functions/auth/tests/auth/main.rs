@@ -1,0 +1,13 @@
+//! Accounts from registration to deletion, through every endpoint and consumer of auth.
+
+#![allow(clippy::unwrap_used)]
+
+mod endpoints;
+mod own_account;
+mod registration;
+mod secrecy;
+mod sessions;
+mod sign_in;
+mod throttling;
+mod user_events;
+mod world;

@@ -1,0 +1,99 @@
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+use testing::Answer;
+
+use crate::world::{Accounts, PASSWORD, accounts, with_token};
+
+const PATH: &str = "/api/auth/me";
+
+impl Accounts {
+    async fn update(&self, tokens: &Value, change: &Value) -> Answer {
+        with_token(&self.update_me(), tokens).put(PATH, change).await
+    }
+
+    async fn shown(&self, tokens: &Value) -> Value {
+        with_token(&self.me(), tokens).get(PATH).await.body
+    }
+
+    fn held_addresses(&self) -> Vec<String> {
+        let guards = self.of_type("email");
+        let mut held: Vec<_> = guards.iter().map(|guard| guard["email"]["S"].as_str().unwrap().to_owned()).collect();
+        held.sort();
+        held
+    }
+}
+
+#[tokio::test]
+async fn me_is_ones_own_account() {
+    let accounts = accounts();
+    let tokens = accounts.newcomer("alice").await;
+    accounts.newcomer("bob").await;
+    accounts.database.calls();
+    assert_eq!(accounts.shown(&tokens).await, tokens["user"]);
+    assert_eq!(accounts.database.calls(), ["GetItem"; 2]);
+}
+
+#[tokio::test]
+async fn one_changes_ones_name_and_address_and_nothing_else() {
+    let accounts = accounts();
+    let tokens = accounts.newcomer("alice").await;
+    let answer = accounts.update(&tokens, &json!({"name": " Alice J. ", "email": "aj@example.com"})).await;
+    let mut expected = tokens["user"].clone();
+    expected["name"] = json!("Alice J.");
+    expected["email"] = json!("aj@example.com");
+    assert_eq!((answer.status, &answer.body), (StatusCode::OK, &expected));
+    assert_eq!(accounts.shown(&tokens).await, expected);
+    let event = accounts.events().pop().unwrap();
+    let data = json!({"user_id": expected["id"], "name": "Alice J.", "email": "aj@example.com"});
+    assert_eq!([&event["type"], &event["data"]], [&json!("account.updated"), &data]);
+}
+
+#[tokio::test]
+async fn what_is_left_out_stays() {
+    let accounts = accounts();
+    let tokens = accounts.newcomer("alice").await;
+    accounts.update(&tokens, &json!({"name": "Alice"})).await;
+    let answer = accounts.update(&tokens, &json!({"email": "ALICE@example.com"})).await;
+    assert_eq!(json!([answer.body["name"], answer.body["email"]]), json!(["Alice", "ALICE@example.com"]));
+    let unchanged = accounts.update(&tokens, &json!({})).await;
+    assert_eq!((unchanged.status, &unchanged.body), (StatusCode::OK, &answer.body));
+    assert_eq!(accounts.held_addresses(), ["alice@example.com"]);
+}
+
+#[tokio::test]
+async fn a_taken_address_is_refused_and_a_given_up_one_is_free_again() {
+    let accounts = accounts();
+    let (alice, bob) = (accounts.newcomer("alice").await, accounts.newcomer("bob").await);
+    let taken = accounts.update(&bob, &json!({"name": "Bob", "email": "Alice@Example.com"})).await;
+    assert_eq!((taken.status, taken.pointers()), (StatusCode::CONFLICT, vec!["/email"]));
+    assert_eq!(accounts.shown(&bob).await, bob["user"]);
+    accounts.update(&alice, &json!({"email": "new@example.com"})).await;
+    assert_eq!(accounts.update(&bob, &json!({"email": "alice@example.com"})).await.status, StatusCode::OK);
+    assert_eq!(accounts.held_addresses(), ["alice@example.com", "new@example.com"]);
+}
+
+#[tokio::test]
+async fn bad_changes_are_refused_with_a_pointer_and_change_nothing() {
+    let accounts = accounts();
+    let tokens = accounts.newcomer("alice").await;
+    let before = accounts.items().len();
+    let cases = [
+        (json!({"name": ""}), "/name"),
+        (json!({"name": "\u{2003}"}), "/name"),
+        (json!({"name": "x".repeat(201)}), "/name"),
+        (json!({"name": 1}), "/name"),
+        (json!({"email": "x"}), "/email"),
+        (json!({"email": ""}), "/email"),
+        (json!({"email": {}}), "/email"),
+        (json!({"role": "admin"}), "/role"),
+        (json!({"id": 1}), "/id"),
+        (json!({"username": "root"}), "/username"),
+        (json!({"password": PASSWORD}), "/password"),
+    ];
+    for (change, pointer) in cases {
+        let answer = accounts.update(&tokens, &change).await;
+        assert_eq!((answer.status, answer.pointers()), (StatusCode::UNPROCESSABLE_ENTITY, vec![pointer]), "{change}");
+    }
+    assert_eq!(accounts.shown(&tokens).await, tokens["user"]);
+    assert_eq!(accounts.items().len(), before);
+}

@@ -1,0 +1,92 @@
+//! What is secret stays out of answers, logs and, but for hashes, the table.
+
+use std::{cell::RefCell, io};
+
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+use testing::Answer;
+use tracing_subscriber::EnvFilter;
+
+use crate::world::{PASSWORD, accounts, registration, signing_key, text, with_token};
+
+const WRONG: &str = "a-wrong-guess";
+const NEW_PASSWORD: &str = "a newer, better password";
+const NUMBER: u64 = 314_159_265_358;
+
+thread_local! {
+    static LOG: RefCell<Vec<u8>> = RefCell::default();
+}
+
+/// Keeps each test's lines apart, since each runs on its own thread.
+struct Log;
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        LOG.with_borrow_mut(|log| log.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn no_answer_and_no_log_line_holds_a_secret() {
+    // For all threads: a call site whose first visitor has no subscriber may stay silent for everybody.
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_env_filter(EnvFilter::new("auth=trace,shared=trace"))
+        .with_writer(|| Log)
+        .finish();
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+
+    let accounts = accounts();
+    let register = accounts.register();
+    let mut answers: Vec<Answer> = Vec::new();
+    answers.push(register.with("idempotency-key", "k").post("/auth/register", &registration("alice")).await);
+    answers.push(register.post("/auth/register", &registration("alice")).await);
+    let mut number = registration("bob");
+    number["password"] = json!(NUMBER);
+    answers.push(register.post("/auth/register", &number).await);
+    answers.push(accounts.try_password("alice", WRONG).await);
+    answers.push(accounts.form(&format!("username=alice&password={WRONG}")).await);
+    answers.push(accounts.form(&format!("grant_type={WRONG}&username=alice&password={PASSWORD}")).await);
+    answers.push(accounts.login().post("/auth/login", &json!({"username": "alice", "password": NUMBER})).await);
+
+    let first = accounts.signed_in("alice").await;
+    let second = accounts.refresh(&first).await.body;
+    let change = with_token(&accounts.change_password(), &second);
+    let path = "/auth/change-password";
+    answers.push(change.post(path, &json!({"current_password": WRONG, "new_password": NEW_PASSWORD})).await);
+    answers.push(change.post(path, &json!({"current_password": NUMBER, "new_password": NEW_PASSWORD})).await);
+    answers.push(change.post(path, &json!({"current_password": PASSWORD, "new_password": NEW_PASSWORD})).await);
+    assert_eq!(answers.last().unwrap().status, StatusCode::NO_CONTENT);
+    answers.push(with_token(&accounts.me(), &second).get("/auth/me").await);
+    answers.push(with_token(&accounts.verify(), &second).get("/auth/verify").await);
+    answers.push(with_token(&accounts.update_me(), &second).put("/auth/me", &json!({"name": "Alice"})).await);
+    answers.push(accounts.refresh(&first).await);
+    answers.push(with_token(&accounts.logout(), &second).post_raw("/auth/logout", "").await);
+
+    let log = String::from_utf8(LOG.take()).unwrap();
+    assert!(log.contains("signed in") && log.contains("a refresh token was used again"), "{log}");
+    let stored = json!(accounts.items()).to_string();
+    let answered = json!(answers.iter().map(|answer| &answer.body).collect::<Vec<_>>()).to_string();
+    let headers: String = answers.iter().map(|answer| format!("{:?}", answer.headers)).collect();
+
+    let token = |tokens: &Value, field| text(tokens, field).to_owned();
+    let mut secrets = vec![PASSWORD.to_owned(), NEW_PASSWORD.into(), WRONG.into(), NUMBER.to_string()];
+    for tokens in [&first, &second] {
+        secrets.extend([token(tokens, "access_token"), token(tokens, "refresh_token")]);
+        secrets.push(text(tokens, "refresh_token").rsplit('.').next().unwrap().to_owned());
+    }
+    secrets.push(signing_key().private_key_pem.lines().nth(1).unwrap().to_owned());
+    for secret in &secrets {
+        for (place, text) in [("answers", &answered), ("headers", &headers), ("log", &log), ("table", &stored)] {
+            assert!(!text.contains(secret), "{secret} is in the {place}: {text}");
+        }
+    }
+    for text in [&answered, &log] {
+        assert!(!text.contains("argon2") && !text.contains("password_hash") && !text.contains("sha256"), "{text}");
+    }
+    assert!(!log.contains("alice@example.com"), "{log}");
+}

@@ -1,0 +1,162 @@
+use auth::store;
+use aws_sdk_dynamodb::types::AttributeValue;
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+use shared::table::{Key, Transaction, Update};
+use testing::Answer;
+
+use crate::world::{Accounts, PASSWORD, accounts, with_token};
+
+const HOUR: i64 = 3600;
+
+fn wait(answer: &Answer) -> u32 {
+    assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS, "{}", answer.body);
+    answer.headers["retry-after"].to_str().unwrap().parse().unwrap()
+}
+
+async fn login_from(accounts: &Accounts, address: &str, username: &str, password: &str) -> Answer {
+    let body = json!({"username": username, "password": password});
+    accounts.login_from(address).post("/api/auth/login", &body).await
+}
+
+impl Accounts {
+    fn failures(&self) -> Vec<Value> {
+        let is_counter = |item: &Value| item["pk"]["S"].as_str().unwrap().starts_with("THROTTLE#");
+        self.items().into_iter().filter(is_counter).collect()
+    }
+
+    /// Lets time pass for the counters of failed attempts.
+    async fn elapse(&self, seconds: i64) {
+        for counter in self.failures() {
+            let text = |name: &str| counter[name]["S"].as_str().unwrap().to_owned();
+            let failed_at: i64 = counter["last_failed_at"]["N"].as_str().unwrap().parse().unwrap();
+            let failed_at = AttributeValue::N((failed_at - seconds * 1000).to_string());
+            let update = Update::existing("counter", Key::new(text("pk"), text("sk"))).set("last_failed_at", failed_at);
+            self.table.commit(Transaction::new().update(update)).await.unwrap();
+        }
+    }
+
+    async fn fail(&self, username: &str, times: usize) {
+        for _ in 0..times {
+            assert_eq!(self.try_password(username, "wrong").await.status, StatusCode::UNAUTHORIZED);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_wait_doubles_with_every_further_failure() {
+    let accounts = accounts();
+    accounts.signed_up("alice").await;
+    accounts.fail("alice", 5).await;
+    for expected in [1, 2, 4, 8, 16] {
+        assert_eq!(wait(&accounts.try_password("alice", "wrong").await), expected);
+        accounts.elapse(i64::from(expected)).await;
+        accounts.fail("alice", 1).await;
+    }
+}
+
+#[tokio::test]
+async fn the_right_password_waits_too_and_works_afterwards() {
+    let accounts = accounts();
+    accounts.signed_up("alice").await;
+    accounts.fail("alice", 5).await;
+    wait(&accounts.try_password("ALICE", PASSWORD).await);
+    let form = accounts.form(&format!("username=alice&password={PASSWORD}")).await;
+    wait(&form);
+    accounts.elapse(1).await;
+    accounts.signed_in("alice").await;
+}
+
+#[tokio::test]
+async fn a_refused_attempt_costs_two_reads_and_counts_for_nothing() {
+    let accounts = accounts();
+    accounts.fail("alice", 5).await;
+    let before = accounts.failures();
+    accounts.database.calls();
+    wait(&accounts.try_password("alice", "wrong").await);
+    assert_eq!(accounts.database.calls(), ["GetItem"; 2]);
+    assert_eq!(accounts.failures(), before);
+}
+
+#[tokio::test]
+async fn names_that_no_account_has_are_throttled_alike() {
+    let accounts = accounts();
+    accounts.fail("nobody", 5).await;
+    assert_eq!(wait(&accounts.try_password("nobody", "wrong").await), 1);
+}
+
+#[tokio::test]
+async fn one_account_does_not_wait_for_another() {
+    let accounts = accounts();
+    accounts.signed_up("bob").await;
+    accounts.fail("alice", 5).await;
+    accounts.signed_in("bob").await;
+}
+
+#[tokio::test]
+async fn signing_in_forgets_the_accounts_failures() {
+    let accounts = accounts();
+    accounts.signed_up("alice").await;
+    accounts.fail("alice", 4).await;
+    accounts.signed_in("alice").await;
+    accounts.fail("alice", 4).await;
+    accounts.signed_in("alice").await;
+}
+
+#[tokio::test]
+async fn failures_are_forgotten_after_an_hour_even_if_their_item_is_still_there() {
+    let accounts = accounts();
+    accounts.fail("alice", 5).await;
+    accounts.elapse(HOUR + 1).await;
+    accounts.fail("alice", 5).await;
+    assert_eq!(wait(&accounts.try_password("alice", "wrong").await), 1);
+}
+
+#[tokio::test]
+async fn an_address_that_tries_many_names_waits_and_others_do_not() {
+    let accounts = accounts();
+    accounts.signed_up("alice").await;
+    for n in 0..30 {
+        let answer = login_from(&accounts, "203.0.113.7", &format!("user{n}"), "wrong").await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    }
+    wait(&login_from(&accounts, "203.0.113.7", "alice", PASSWORD).await);
+    assert_eq!(login_from(&accounts, "203.0.113.8", "alice", PASSWORD).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn the_address_is_api_gateways_and_not_a_header_of_the_client() {
+    let accounts = accounts();
+    for n in 0..31 {
+        let login = accounts.login_from("203.0.113.7").with("x-forwarded-for", &format!("198.51.100.{n}"));
+        login.post("/api/auth/login", &json!({"username": format!("user{n}"), "password": "wrong"})).await;
+    }
+    wait(&login_from(&accounts, "203.0.113.7", "alice", PASSWORD).await);
+}
+
+#[tokio::test]
+async fn counters_expire_and_name_nobody() {
+    let accounts = accounts();
+    login_from(&accounts, "203.0.113.7", "alice", "wrong").await;
+    let counters = accounts.failures();
+    assert_eq!(counters.len(), 2);
+    assert!(counters.iter().all(|counter| counter["ttl"]["N"].is_string()));
+    let text = format!("{counters:?}");
+    assert!(!text.contains("alice") && !text.contains("203.0.113.7"), "{text}");
+}
+
+#[tokio::test]
+async fn guessing_the_current_password_is_throttled_as_well() {
+    let accounts = accounts();
+    let tokens = accounts.newcomer("alice").await;
+    let change = with_token(&accounts.change_password(), &tokens);
+    let guess = json!({"current_password": "wrong", "new_password": "a new password"});
+    for _ in 0..5 {
+        assert_eq!(change.post("/api/auth/change-password", &guess).await.status, StatusCode::FORBIDDEN);
+    }
+    let right = json!({"current_password": PASSWORD, "new_password": "a new password"});
+    assert_eq!(wait(&change.post("/api/auth/change-password", &right).await), 1);
+    let stored = store::account_id(&accounts.table, "alice").await.unwrap().unwrap();
+    let hash = store::password_hash(&accounts.table, stored).await.unwrap();
+    assert!(auth::password::verify(PASSWORD, hash.as_deref()));
+}
