@@ -7,19 +7,25 @@ Environment: QUAYSIDE_EMULATOR_PORT, QUAYSIDE_API_PORT, QUAYSIDE_STACK, and Mini
 """
 
 import asyncio
+import copy
 import json
 import os
-import pathlib
 import signal
+import socketserver
 
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from ministack.app import app as ministack
+from ministack.services import dynamodb, lambda_svc
 
 HOST = "127.0.0.1"
 STAGE = "live"
 EMULATOR_PORT = int(os.environ.get("QUAYSIDE_EMULATOR_PORT", "4566"))
 API_PORT = int(os.environ.get("QUAYSIDE_API_PORT", "8000"))
+# Hypercorn waits with 100 connections; a burst of calls and the functions they start bring many more.
+BACKLOG = 4096
+# Each request in progress is a function's process and its calls, served by one Python process: more wait.
+REQUESTS_AT_ONCE = asyncio.Semaphore(16)
 DRAIN_SECONDS = 1.5
 STACK = os.environ.get("QUAYSIDE_STACK", "local")
 
@@ -42,6 +48,9 @@ async def application(scope, receive, send):
         prefix = f"/_aws/execute-api/{api_id}/{STAGE}"
         raw_path = scope.get("raw_path") or scope["path"].encode()
         scope = {**scope, "path": prefix + scope["path"], "raw_path": prefix.encode() + raw_path}
+        async with REQUESTS_AT_ONCE:
+            await ministack(scope, receive, send)
+        return
     await ministack(scope, receive, send)
 
 
@@ -85,14 +94,34 @@ async def answer_not_deployed(send):
     await send({"type": "http.response.body", "body": NOT_DEPLOYED})
 
 
-def forget_stream_positions():
-    """MiniStack keeps how far each stream was read, but not the streams: they begin anew."""
-    path = pathlib.Path(os.environ.get("STATE_DIR", ""), "lambda.json")
-    if not path.is_file():
-        return
-    state = json.loads(path.read_text())
-    state["payload"]["dynamodb_stream_positions"]["data"] = {}
-    path.write_text(json.dumps(state))
+def keep_streams():
+    """Has MiniStack keep the records of tables' streams together with how far each consumer has read.
+
+    By itself it keeps the positions alone: after a restart what no relay had read is lost, and as many
+    new records as there were old ones are skipped. Positions are taken first, so that what is read
+    meanwhile is read again rather than never.
+    """
+    save, load = lambda_svc.get_state, lambda_svc.load_persisted_state
+
+    def get_state():
+        state = save()
+        streams = copy.deepcopy(dynamodb._stream_records), copy.deepcopy(dynamodb._stream_trimmed)
+        return {**state, "stream_records": streams[0], "stream_trimmed": streams[1]}
+
+    def load_persisted_state(state):
+        if "stream_records" in state:
+            dynamodb._stream_records.update(state.pop("stream_records"))
+            dynamodb._stream_trimmed.update(state.pop("stream_trimmed"))
+        else:
+            state.pop("dynamodb_stream_positions", None)
+        load(state)
+
+    lambda_svc.get_state, lambda_svc.load_persisted_state = get_state, load_persisted_state
+
+
+def answer_functions_at_once():
+    """Has the Runtime API send its answers without Nagle's delay, 40 ms for each call."""
+    socketserver.StreamRequestHandler.disable_nagle_algorithm = True
 
 
 async def asked_to_stop():
@@ -105,10 +134,12 @@ async def asked_to_stop():
 
 
 def main():
-    forget_stream_positions()
+    keep_streams()
+    answer_functions_at_once()
     config = Config()
     config.bind = [f"{HOST}:{EMULATOR_PORT}", f"{HOST}:{API_PORT}"]
     config.keep_alive_timeout = 75
+    config.backlog = BACKLOG
     asyncio.run(serve(application, config, shutdown_trigger=asked_to_stop))
 
 

@@ -4,16 +4,24 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    build,
+    build, http,
     progress::logged,
     settings::{STACK, Settings},
 };
+
+/// Where the functions' zips are kept between deployments, of every stack.
+const PACKAGES: &str = "target/packages";
+
+const STAGE: &str = "live";
+const API_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What is deployed: a digest of the templates, the functions and the parameters.
 pub struct Release {
@@ -47,18 +55,36 @@ impl Release {
     /// Deploys it.
     pub fn deploy(&self, settings: &Settings) -> Result<()> {
         forget(settings)?;
+        let mut package = settings.tool("python");
+        package.args(["localstack/package.py", PACKAGES]);
+        logged(package, &settings.log("package"))?;
         let mut sam = settings.tool("sam");
-        sam.env("PYTHONPATH", settings.root.join("localstack/local_deploy"));
-        sam.args(["deploy", "--template-file", "template.yaml", "--stack-name", STACK, "--resolve-s3"])
+        sam.args(["deploy", "--template-file", &format!("{PACKAGES}/template.yaml")])
+            .args(["--stack-name", STACK, "--resolve-s3"])
+            .env("SAM_CLI_POLL_DELAY", "0.3")
             .args(["--capabilities", "CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"])
             .args(["--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"])
             .arg("--parameter-overrides")
             .arg(format!("JwtPublicKeys={}", self.public_keys))
             .arg(format!("Architecture={}", build::architecture()));
         logged(sam, &settings.log("deploy"))?;
+        publish_gateway_responses(settings)?;
         fs::write(marker(settings), &self.digest)?;
         Ok(())
     }
+}
+
+/// Publishes the API once more.
+///
+/// A gateway response holds from the next publication on, and CloudFormation publishes before it makes them.
+fn publish_gateway_responses(settings: &Settings) -> Result<()> {
+    let apis = http::get(&format!("{}/restapis?limit=500", settings.emulator_url()), API_TIMEOUT).unwrap_or_default();
+    let mut apis = apis["item"].as_array().into_iter().flatten();
+    let api = apis.find(|api| api["name"] == STACK).context("the stack has no API")?;
+    let id = api["id"].as_str().unwrap_or_default();
+    let url = format!("{}/restapis/{id}/deployments", settings.emulator_url());
+    http::post(&url, &json!({"stageName": STAGE}), API_TIMEOUT).context("the API cannot be published")?;
+    Ok(())
 }
 
 /// Forgets what was deployed, so that the next `up` deploys.
@@ -83,7 +109,8 @@ fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
 /// The operator's command line, which was built with the functions.
 fn operator(settings: &Settings) -> Command {
     let mut command = Command::new(settings.root.join("target/lambda/quayside-operator/bootstrap"));
-    command.current_dir(&settings.root).envs(settings.environment());
+    command.current_dir(&settings.root);
+    settings.isolate(&mut command);
     command
 }
 

@@ -1,7 +1,9 @@
 //! The embedded emulator's process.
 
 use std::{
+    env,
     fs::{self, File},
+    io::ErrorKind,
     net::TcpListener,
     os::unix::process::CommandExt,
     path::PathBuf,
@@ -19,6 +21,8 @@ use crate::{
 
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+
+const INHERITED: [&str; 5] = ["PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH"];
 
 fn pid_file(settings: &Settings) -> PathBuf {
     settings.home.join("emulator.pid")
@@ -47,9 +51,19 @@ pub fn start(settings: &Settings) -> Result<()> {
     fs::create_dir_all(settings.home.join("logs"))?;
     let log = settings.log("emulator");
     let output = File::create(&log)?;
+    let temporary = settings.home.join("tmp");
+    match fs::remove_dir_all(&temporary) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+        _ => fs::create_dir_all(&temporary)?,
+    }
     let mut command = settings.tool("python");
+    // The functions inherit this environment: they and the emulator get nothing of the developer's.
     command
+        .env_clear()
+        .envs(INHERITED.iter().filter_map(|name| Some((*name, env::var_os(name)?))))
+        .envs(settings.environment())
         .arg("localstack/emulator.py")
+        .env("TMPDIR", temporary)
         .env("QUAYSIDE_EMULATOR_PORT", settings.emulator_port.to_string())
         .env("QUAYSIDE_API_PORT", settings.api_port.to_string())
         .env("QUAYSIDE_STACK", STACK)
@@ -59,8 +73,6 @@ pub fn start(settings: &Settings) -> Result<()> {
         .env("MINISTACK_REGION", REGION)
         .env("PERSIST_STATE", "1")
         .env("STATE_DIR", settings.home.join("state"))
-        .env("S3_PERSIST", "1")
-        .env("S3_DATA_DIR", settings.home.join("s3"))
         .stdin(Stdio::null())
         .stdout(output.try_clone()?)
         .stderr(output)

@@ -6,12 +6,18 @@ use serde_json::Value;
 use ureq::Agent;
 
 fn agent(timeout: Duration) -> Agent {
-    Agent::config_builder().timeout_global(Some(timeout)).http_status_as_error(false).build().into()
+    Agent::config_builder().proxy(None).timeout_global(Some(timeout)).http_status_as_error(false).build().into()
 }
 
 /// The JSON that a URL answers with, whatever the status; `None` when it does not.
 pub fn get(url: &str, timeout: Duration) -> Option<Value> {
     agent(timeout).get(url).call().ok()?.body_mut().read_json().ok()
+}
+
+/// Posts JSON; `None` unless the answer is a success.
+pub fn post(url: &str, body: &Value, timeout: Duration) -> Option<Value> {
+    let mut answer = agent(timeout).post(url).send_json(body).ok().filter(|answer| answer.status().is_success())?;
+    answer.body_mut().read_json().ok()
 }
 
 /// An AWS call in the JSON protocol, to an emulator that wants no signature.

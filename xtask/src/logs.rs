@@ -32,11 +32,12 @@ pub fn follow(settings: &Settings, service: Option<&str>) -> Result<()> {
         for group in groups(settings, &prefix) {
             lines.extend(events(settings, &group, since));
         }
-        lines.sort();
-        for (_, id, line) in lines {
-            if seen.insert(id) {
-                println!("{line}");
-            }
+        lines.sort_by_key(|(time, ..)| *time);
+        // The emulator writes each call's lines at once, into a log stream of its own.
+        lines.retain(|(_, stream, _)| !seen.contains(stream));
+        for (_, stream, line) in lines {
+            println!("{line}");
+            seen.insert(stream);
         }
         since = since.max(next);
         sleep(INTERVAL);
@@ -67,7 +68,7 @@ fn groups(settings: &Settings, prefix: &str) -> Vec<String> {
     }
 }
 
-/// Time, id and text of each event of a group since a moment.
+/// Time, log stream and text of each event of a group since a moment.
 fn events(settings: &Settings, group: &str, since: Duration) -> Vec<(i64, String, String)> {
     let request = json!({"logGroupName": group, "startTime": u64::try_from(since.as_millis()).unwrap_or_default()});
     let Some(answer) = http::aws(&settings.emulator_url(), "Logs_20140328.FilterLogEvents", &request) else {
@@ -81,9 +82,9 @@ fn events(settings: &Settings, group: &str, since: Duration) -> Vec<(i64, String
     events
         .filter_map(|event| {
             let text = event["message"].as_str()?.trim_end();
-            let id = format!("{group}{}", event["eventId"]);
+            let stream = format!("{group}{}", event["logStreamName"]);
             (!is_noise(text))
-                .then(|| (event["timestamp"].as_i64().unwrap_or_default(), id, format!("{function}  {text}")))
+                .then(|| (event["timestamp"].as_i64().unwrap_or_default(), stream, format!("{function}  {text}")))
         })
         .collect()
 }

@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 
 /// The stack's name, which every resource's name begins with.
 pub const STACK: &str = "local";
+const LOOPBACK: &str = "localhost,127.0.0.1";
 pub const REGION: &str = "us-east-1";
 pub const API_PORT_VARIABLE: &str = "QUAYSIDE_API_PORT";
 pub const EMULATOR_PORT_VARIABLE: &str = "QUAYSIDE_EMULATOR_PORT";
@@ -73,8 +74,19 @@ impl Settings {
     /// One of the installed tools, as a command that knows this stack and no other AWS account.
     pub fn tool(&self, name: &str) -> Command {
         let mut command = Command::new(self.tools.join("bin").join(name));
-        command.current_dir(&self.root).envs(self.environment());
+        command.current_dir(&self.root);
+        self.isolate(&mut command);
         command
+    }
+
+    /// Points a command at this stack, whatever AWS account or proxy the developer's own environment names.
+    pub fn isolate(&self, command: &mut Command) {
+        for (name, _) in env::vars_os() {
+            if name.as_encoded_bytes().starts_with(b"AWS_") {
+                command.env_remove(name);
+            }
+        }
+        command.envs(self.environment());
     }
 
     /// The variables by which SDKs and tools find this stack.
@@ -89,6 +101,8 @@ impl Settings {
             ("AWS_CONFIG_FILE", nothing()),
             ("AWS_SHARED_CREDENTIALS_FILE", nothing()),
             ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+            ("NO_PROXY", LOOPBACK.to_owned()),
+            ("no_proxy", LOOPBACK.to_owned()),
             ("SAM_CLI_TELEMETRY", "0".to_owned()),
             ("PYTHONUNBUFFERED", "1".to_owned()),
         ]

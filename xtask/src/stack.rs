@@ -74,6 +74,7 @@ fn wait_healthy(settings: &Settings) -> Result<()> {
 
 /// Stops the stack; its data stays.
 pub fn down(settings: &Settings) -> Result<()> {
+    let _lock = lock(settings)?;
     if emulator::running(settings).is_none() {
         println!("Nothing is running.");
         return Ok(());
@@ -83,14 +84,21 @@ pub fn down(settings: &Settings) -> Result<()> {
 
 /// Stops the stack and forgets its data, its keys and its accounts.
 pub fn reset(settings: &Settings) -> Result<()> {
+    let _lock = lock(settings)?;
     emulator::stop(settings)?;
-    for name in ["state", "s3", "logs"] {
+    forget_data(settings)?;
+    remove(fs::remove_dir_all(settings.home.join("logs")))?;
+    println!("The local stack's data is gone; `make up` begins anew.");
+    Ok(())
+}
+
+fn forget_data(settings: &Settings) -> Result<()> {
+    for name in ["state", "s3", "tmp"] {
         remove(fs::remove_dir_all(settings.home.join(name)))?;
     }
     for name in ["deployed", "local.json", "signing-key.json", "emulator.pid"] {
         remove(fs::remove_file(settings.home.join(name)))?;
     }
-    println!("The local stack's data is gone; `make up` begins anew.");
     Ok(())
 }
 
@@ -140,6 +148,7 @@ pub fn with_stack(command: &[String]) -> Result<ExitCode> {
     if code == ExitCode::SUCCESS {
         remove(fs::remove_dir_all(&settings.home))?;
     } else {
+        forget_data(&settings)?;
         eprintln!("The stack's logs stay in {}", settings.home.join("logs").display());
     }
     Ok(code)
@@ -147,9 +156,10 @@ pub fn with_stack(command: &[String]) -> Result<ExitCode> {
 
 fn run_against(settings: &Settings, command: &[String]) -> Result<ExitCode> {
     let [program, arguments @ ..] = command else { bail!("which command?") };
-    let status = Command::new(program)
+    let mut command = Command::new(program);
+    settings.isolate(&mut command);
+    let status = command
         .args(arguments)
-        .envs(settings.environment())
         .env("QUAYSIDE_BASE_URL", settings.api_url())
         .env("QUAYSIDE_LOCAL_JSON", settings.credentials())
         .status()

@@ -1,0 +1,75 @@
+"""Packs the functions for a deployment: a zip for each, and the template that names those zips.
+
+`sam deploy` compresses every folder that a template names, at every deployment: half a minute of
+work for what is mostly unchanged. A zip that a template names it uploads as it is. A zip made here
+is kept for as long as its function's binary is the same, and is the same to the byte for the same binary.
+
+Usage: package.py FOLDER, from the repository's root.
+"""
+
+import hashlib
+import os
+import pathlib
+import re
+import sys
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+
+TEMPLATE = pathlib.Path("template.yaml")
+CODE = re.compile(r"(CodeUri: *)target/lambda/([\w-]+)/?")
+NESTED = re.compile(r"(TemplateURL: *)(?=infra/)")
+# The fastest level: a third larger than the best at a quarter of the time, and it stays on this machine.
+LEVEL = 1
+EXECUTABLE = 0o100755 << 16
+
+
+def main():
+    folder = pathlib.Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    template = TEMPLATE.read_text()
+    functions = sorted({name for _, name in CODE.findall(template)})
+    with ThreadPoolExecutor(os.cpu_count()) as workers:
+        packed = sum(workers.map(lambda name: pack(name, folder), functions))
+    root = os.path.relpath(".", folder)
+    template = CODE.sub(r"\1\2.zip", template)
+    replace(folder / "template.yaml", NESTED.sub(rf"\1{root}/", template).encode())
+    print(f"{packed} of {len(functions)} functions packed")
+
+
+def pack(name, folder):
+    """Packs one function unless its zip holds this binary; says whether it did."""
+    path = pathlib.Path("target/lambda", name, "bootstrap")
+    if not path.is_file():
+        sys.exit(f"template.yaml names the function {name}, but nothing built {path}")
+    binary = path.read_bytes()
+    digest = hashlib.sha256(binary).hexdigest().encode()
+    target = folder / f"{name}.zip"
+    if packed_digest(target) == digest:
+        return False
+    temporary = target.with_suffix(f".{os.getpid()}")
+    entry = zipfile.ZipInfo("bootstrap")
+    entry.external_attr = EXECUTABLE
+    entry.create_system = 3
+    with zipfile.ZipFile(temporary, "w") as archive:
+        archive.writestr(entry, binary, zipfile.ZIP_DEFLATED, LEVEL)
+        archive.comment = digest
+    temporary.replace(target)
+    return True
+
+
+def packed_digest(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.comment
+    except (FileNotFoundError, zipfile.BadZipFile):
+        return None
+
+
+def replace(path, content):
+    temporary = path.with_suffix(f".{os.getpid()}")
+    temporary.write_bytes(content)
+    temporary.replace(path)
+
+
+if __name__ == "__main__":
+    main()
