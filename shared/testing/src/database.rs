@@ -1,4 +1,8 @@
-use std::sync::{Arc, Mutex};
+use std::{
+    iter::Cycle,
+    sync::{Arc, Mutex},
+    vec::IntoIter,
+};
 
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Region};
@@ -21,6 +25,7 @@ pub struct Database {
     engine: Arc<dynoxide::Database>,
     calls: Arc<Mutex<Vec<String>>>,
     fault: Arc<Mutex<Option<Fault>>>,
+    pauses: Arc<Mutex<Cycle<IntoIter<u8>>>>,
     stream: Arc<Mutex<Vec<Value>>>,
 }
 
@@ -31,6 +36,9 @@ pub enum Fault {
     Down,
     /// The next write is done, but its answer and that of the SDK's repetitions never arrive.
     AnswerLost,
+    /// Transactions' conditions on this table's items are not checked where `pk` starts so: what
+    /// would happen without them.
+    Unconditional { table: &'static str, pk: &'static str },
 }
 
 impl std::fmt::Debug for Database {
@@ -48,7 +56,13 @@ impl Default for Database {
 impl Database {
     pub fn new() -> Self {
         let engine = Arc::new(dynoxide::Database::memory().unwrap());
-        Self { engine, calls: Arc::default(), fault: Arc::default(), stream: Arc::default() }
+        Self {
+            engine,
+            calls: Arc::default(),
+            fault: Arc::default(),
+            pauses: Arc::new(Mutex::new(Vec::new().into_iter().cycle())),
+            stream: Arc::default(),
+        }
     }
 
     /// A new table with the keys and indexes that every service's table has.
@@ -80,6 +94,19 @@ impl Database {
 
     pub fn heal(&self) {
         *self.fault.lock().unwrap() = None;
+    }
+
+    /// Lets the calls of concurrent futures interleave: before and after each call, its future yields
+    /// as many times as the next of these numbers says, over and over.
+    pub fn interleave(&self, pauses: Vec<u8>) {
+        *self.pauses.lock().unwrap() = pauses.into_iter().cycle();
+    }
+
+    async fn pause(&self) {
+        let yields = self.pauses.lock().unwrap().next().unwrap_or(0);
+        for _ in 0..yields {
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Every item of a table as plain JSON in DynamoDB's notation, for a test to look at.
@@ -132,7 +159,13 @@ impl Database {
         if *fault == Some(Fault::Down) {
             return lost();
         }
-        let result = self.run(&operation, request.body().bytes().unwrap_or_default());
+        let body = request.body().bytes().unwrap_or_default();
+        let result = match *fault {
+            Some(Fault::Unconditional { table, pk }) if operation == "TransactWriteItems" => {
+                self.run(&operation, &without_conditions(body, table, pk))
+            }
+            _ => self.run(&operation, body),
+        };
         if *fault == Some(Fault::AnswerLost) && operation.ends_with("WriteItems") {
             *fault = None;
             return lost();
@@ -171,11 +204,31 @@ fn lost() -> (u16, String) {
     (500, json!({"__type": "com.amazonaws.dynamodb.v20120810#InternalServerError", "message": "lost"}).to_string())
 }
 
+/// The transaction with the conditions of some of its writes replaced by one that always holds.
+fn without_conditions(transaction: &[u8], table: &str, pk: &str) -> Vec<u8> {
+    let mut request: Value = serde_json::from_slice(transaction).unwrap();
+    let writes = request["TransactItems"].as_array_mut().unwrap().iter_mut();
+    for write in writes.flat_map(|write| write.as_object_mut().unwrap().values_mut()) {
+        let key = write.get("Item").or(write.get("Key")).unwrap();
+        let meant = write["TableName"] == table && key["pk"]["S"].as_str().unwrap().starts_with(pk);
+        if let Some(condition) = write["ConditionExpression"].as_str().filter(|_| meant) {
+            let always = format!("({condition}) OR attribute_exists(pk) OR attribute_not_exists(pk)");
+            write["ConditionExpression"] = always.into();
+        }
+    }
+    serde_json::to_vec(&request).unwrap()
+}
+
 impl HttpConnector for Database {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let (status, body) = self.answer(&request);
-        let response = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body));
-        HttpConnectorFuture::ready(Ok::<_, ConnectorError>(response))
+        let database = self.clone();
+        HttpConnectorFuture::new(async move {
+            database.pause().await;
+            let (status, body) = database.answer(&request);
+            database.pause().await;
+            let response = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body));
+            Ok::<_, ConnectorError>(response)
+        })
     }
 }
 
