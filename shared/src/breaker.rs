@@ -75,6 +75,29 @@ pub struct BreakerOpen {
     pub service: &'static str,
 }
 
+/// Leave to make one call, whose outcome is to be told.
+#[derive(Debug)]
+#[must_use]
+pub struct Permit<'a> {
+    breaker: &'a Breaker,
+    /// What this call was admitted by.
+    seen: BreakerRecord,
+}
+
+impl Permit<'_> {
+    /// The call was answered: closes the breaker, if it was not.
+    pub async fn succeeded(self) {
+        if self.seen.failures > 0 || self.seen.retry_at.is_some() {
+            self.breaker.close().await;
+        }
+    }
+
+    /// The call was not answered: opens the breaker at the third in a row.
+    pub async fn failed(self) {
+        self.breaker.count_failure().await;
+    }
+}
+
 impl Breaker {
     pub fn new(table: Table, service: &'static str) -> Self {
         Self { table, service, cache: Arc::default() }
@@ -93,38 +116,28 @@ impl Breaker {
     }
 
     /// Passes when a call may be made now. In half-open, exactly one caller passes.
-    pub async fn admit(&self) -> Result<(), BreakerOpen> {
+    pub async fn admit(&self) -> Result<Permit<'_>, BreakerOpen> {
         let refusal = BreakerOpen { service: self.service };
-        let Some(record) = self.read().await else { return Ok(()) };
-        match record.state(Timestamp::now()) {
-            BreakerState::Closed => Ok(()),
+        let Some(seen) = self.read().await else { return Ok(Permit { breaker: self, seen: BreakerRecord::default() }) };
+        match seen.state(Timestamp::now()) {
+            BreakerState::Closed => Ok(Permit { breaker: self, seen }),
             BreakerState::Open => Err(refusal),
-            BreakerState::HalfOpen if self.claim_probe(&record).await => Ok(()),
+            BreakerState::HalfOpen if self.claim_probe(&seen).await => Ok(Permit { breaker: self, seen }),
             BreakerState::HalfOpen => Err(refusal),
         }
     }
 
-    /// Closes the breaker, if it was not.
-    pub async fn succeeded(&self) {
-        if self.cached().is_none_or(|record| record.failures == 0) {
-            return;
+    async fn count_failure(&self) {
+        self.write(Update::anyway("breaker", Self::key(self.service)).add("failures", 1)).await;
+        if self.read().await.is_some_and(|record| record.failures >= FAILURE_THRESHOLD) {
+            let retry_at = AttributeValue::N(Timestamp::now().plus(OPEN_FOR).unix_millis().to_string());
+            self.write(Update::anyway("breaker", Self::key(self.service)).set("retry_at", retry_at)).await;
         }
-        let update = Update::anyway("breaker", Self::key(self.service))
-            .set("failures", AttributeValue::N("0".into()))
-            .remove("retry_at");
-        self.write(update).await;
     }
 
-    /// Counts a failure, and opens the breaker at the third in a row.
-    pub async fn failed(&self) {
-        self.forget();
-        let failures = self.read().await.map_or(0, |record| record.failures) + 1;
-        let mut update = Update::anyway("breaker", Self::key(self.service)).add("failures", 1);
-        if failures >= FAILURE_THRESHOLD {
-            let retry_at = Timestamp::now().plus(OPEN_FOR).unix_millis();
-            update = update.set("retry_at", AttributeValue::N(retry_at.to_string()));
-        }
-        self.write(update).await;
+    async fn close(&self) {
+        let none = AttributeValue::N("0".into());
+        self.write(Update::anyway("breaker", Self::key(self.service)).set("failures", none).remove("retry_at")).await;
     }
 
     /// Takes the probe by moving the moment of the next one, which only one caller can.

@@ -89,11 +89,11 @@ impl ServiceClient {
     ///
     /// Makes up to 3 attempts of 1.5 s each, with exponential back-off and jitter between them.
     pub async fn get<T: DeserializeOwned>(&self, request: &Get<'_>) -> Result<Option<T>, ClientError> {
-        self.breaker.admit().await?;
+        let permit = self.breaker.admit().await?;
         let answer = self.retried(request).await;
         match &answer {
-            Ok(_) => self.breaker.succeeded().await,
-            Err(_) => self.breaker.failed().await,
+            Ok(_) => permit.succeeded().await,
+            Err(_) => permit.failed().await,
         }
         let answer = answer?;
         match answer.status_code {

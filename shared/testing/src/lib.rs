@@ -3,11 +3,14 @@
 //! [`Database`] runs a DynamoDB engine inside the test process behind the real SDK client: requests
 //! are serialized, conditions evaluated and transactions cancelled as DynamoDB does it. It counts
 //! calls and can lose them. [`Api`] sends requests to an endpoint through every layer that serves it.
+//! [`Functions`] is Lambda with other services' functions, which can be made to fail.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod api;
 mod database;
+mod functions;
 
 pub use api::{Answer, Api, identity, token};
 pub use database::{Database, Fault};
+pub use functions::{Behaviour, Functions};
