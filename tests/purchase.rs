@@ -9,16 +9,6 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// Somebody new, signed up and signed in, with their id.
-async fn newcomer(stack: &Stack) -> Result<(Session, u64)> {
-    let name = format!("user-{}", Uuid::new_v4().simple());
-    let registration = json!({"username": name, "email": format!("{name}@example.com"), "password": "password123"});
-    let answer = stack.nobody().post("/auth/register", registration).await?;
-    assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.body);
-    let session = stack.sign_in(&name, "password123").await?;
-    Ok((session, answer.body["id"].as_u64().unwrap()))
-}
-
 /// A new product with so many units on sale.
 async fn product(admin: &Session, stock: u32) -> Result<u64> {
     let name = format!("Laptop {}", Uuid::new_v4().simple());
@@ -45,7 +35,7 @@ fn is(field: &'static str, value: &'static str) -> impl Fn(&Value) -> bool {
 #[tokio::test]
 async fn a_stranger_signs_up_and_buys_a_laptop() -> Result<()> {
     let stack = Stack::from_env()?;
-    let (customer, user_id) = newcomer(&stack).await?;
+    let (customer, user_id) = stack.newcomer().await?;
     let answer = customer.post("/api/orders", json!({"user_id": user_id, "product_id": 2, "quantity": 3})).await?;
     assert_eq!((&answer.body["total"], &answer.body["status"]), (&json!(2999.97), &json!("PENDING")));
     let path = format!("/api/orders/{}", answer.body["id"]);
@@ -81,7 +71,7 @@ async fn the_demo_data_gives_the_documents_sample_answers() -> Result<()> {
 #[tokio::test]
 async fn a_declined_card_can_be_followed_by_a_good_one() -> Result<()> {
     let stack = Stack::from_env()?;
-    let (customer, user_id) = newcomer(&stack).await?;
+    let (customer, user_id) = stack.newcomer().await?;
     let path = order(&customer, user_id, 2, 1).await?;
     let pay =
         |method: &str| customer.post("/api/payments", json!({"order_id": id_of(&path), "payment_method": method}));
@@ -96,7 +86,7 @@ async fn a_declined_card_can_be_followed_by_a_good_one() -> Result<()> {
 #[tokio::test]
 async fn a_payment_whose_answer_is_lost_is_settled_by_the_providers_notification() -> Result<()> {
     let stack = Stack::from_env()?;
-    let (customer, user_id) = newcomer(&stack).await?;
+    let (customer, user_id) = stack.newcomer().await?;
     let path = order(&customer, user_id, 2, 1).await?;
     let body = json!({"order_id": id_of(&path), "payment_method": "tok_timeout"});
     let pending = customer.post("/api/payments", body).await?;
@@ -110,7 +100,7 @@ async fn a_payment_whose_answer_is_lost_is_settled_by_the_providers_notification
 #[tokio::test]
 async fn a_provider_that_answers_twice_charges_once() -> Result<()> {
     let stack = Stack::from_env()?;
-    let (customer, user_id) = newcomer(&stack).await?;
+    let (customer, user_id) = stack.newcomer().await?;
     let path = order(&customer, user_id, 2, 1).await?;
     let body = json!({"order_id": id_of(&path), "payment_method": "tok_answers_twice"});
     assert_eq!(customer.post("/api/payments", body).await?.status, StatusCode::CREATED);
@@ -125,7 +115,7 @@ async fn a_cancelled_order_releases_its_stock_and_gives_its_payment_back() -> Re
     let stack = Stack::from_env()?;
     let admin = stack.demo("admin").await?;
     let product_id = product(&admin, 5).await?;
-    let (customer, user_id) = newcomer(&stack).await?;
+    let (customer, user_id) = stack.newcomer().await?;
     let path = order(&customer, user_id, product_id, 2).await?;
     let payment = customer.post("/api/payments", json!({"order_id": id_of(&path)})).await?;
     customer.eventually(&path, |order| order["confirmed"] == true).await?;
@@ -140,7 +130,7 @@ async fn a_cancelled_order_releases_its_stock_and_gives_its_payment_back() -> Re
 async fn an_admins_refund_ends_the_order_and_shipping_needs_stock() -> Result<()> {
     let stack = Stack::from_env()?;
     let admin = stack.demo("admin").await?;
-    let (customer, user_id) = newcomer(&stack).await?;
+    let (customer, user_id) = stack.newcomer().await?;
     let path = order(&customer, user_id, 2, 1).await?;
     let payment = customer.post("/api/payments", json!({"order_id": id_of(&path)})).await?;
     customer.eventually(&path, |order| order["confirmed"] == true).await?;
@@ -158,7 +148,7 @@ async fn an_admins_refund_ends_the_order_and_shipping_needs_stock() -> Result<()
 async fn an_order_is_shipped_and_completed() -> Result<()> {
     let stack = Stack::from_env()?;
     let admin = stack.demo("admin").await?;
-    let (customer, user_id) = newcomer(&stack).await?;
+    let (customer, user_id) = stack.newcomer().await?;
     let path = order(&customer, user_id, 2, 1).await?;
     customer.post("/api/payments", json!({"order_id": id_of(&path)})).await?;
     customer.eventually(&path, |order| order["confirmed"] == true).await?;
@@ -172,7 +162,7 @@ async fn an_order_is_shipped_and_completed() -> Result<()> {
 #[tokio::test]
 async fn the_same_request_twice_is_one_order() -> Result<()> {
     let stack = Stack::from_env()?;
-    let (customer, user_id) = newcomer(&stack).await?;
+    let (customer, user_id) = stack.newcomer().await?;
     let customer = customer.with_key(&Uuid::new_v4().to_string());
     let body = json!({"user_id": user_id, "product_id": 2, "quantity": 1});
     let twice = try_join_all((0..5).map(|_| customer.post("/api/orders", body.clone()))).await?;
@@ -188,8 +178,8 @@ async fn the_same_request_twice_is_one_order() -> Result<()> {
 #[tokio::test]
 async fn strangers_see_nothing_of_each_other() -> Result<()> {
     let stack = Stack::from_env()?;
-    let (customer, user_id) = newcomer(&stack).await?;
-    let (stranger, _) = newcomer(&stack).await?;
+    let (customer, user_id) = stack.newcomer().await?;
+    let (stranger, _) = stack.newcomer().await?;
     let path = order(&customer, user_id, 2, 1).await?;
     let payment = customer.post("/api/payments", json!({"order_id": id_of(&path)})).await?;
     for path in [&path, &format!("/api/payments/{}", payment.body["id"]), &format!("/api/users/{user_id}")] {
@@ -205,7 +195,7 @@ async fn strangers_see_nothing_of_each_other() -> Result<()> {
 #[tokio::test]
 async fn a_deleted_user_can_no_longer_sign_in() -> Result<()> {
     let stack = Stack::from_env()?;
-    let (customer, user_id) = newcomer(&stack).await?;
+    let (customer, user_id) = stack.newcomer().await?;
     let path = format!("/api/users/{user_id}");
     customer.eventually(&path, |user| user["id"] == user_id).await?;
     assert_eq!(customer.get("/auth/verify").await?.status, StatusCode::OK);
@@ -236,7 +226,7 @@ async fn the_last_ten_of_two_hundred_buyers_wishes_come_true_and_nobody_elses_mo
     let stack = Stack::from_env()?;
     let admin = stack.demo("admin").await?;
     let product_id = product(&admin, UNITS).await?;
-    let (customer, user_id) = newcomer(&stack).await?;
+    let (customer, user_id) = stack.newcomer().await?;
     let buy = |_| async {
         let key = Uuid::new_v4().to_string();
         let wish = json!({"user_id": user_id, "product_id": product_id, "quantity": 1});

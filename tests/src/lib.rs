@@ -7,7 +7,8 @@ use std::{env, fs, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use reqwest::{Client, Method, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
+use uuid::Uuid;
 
 /// How long events may take to have their effect, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -57,6 +58,16 @@ impl Stack {
         self.sign_in(&text("username"), &text("password")).await
     }
 
+    /// Somebody new, signed up and signed in, with their id.
+    pub async fn newcomer(&self) -> Result<(Session, u64)> {
+        let name = format!("user-{}", Uuid::new_v4().simple());
+        let password = Uuid::new_v4().to_string();
+        let registration = json!({"username": name, "email": format!("{name}@example.com"), "password": password});
+        let answer = self.nobody().post("/auth/register", registration).await?;
+        let id = answer.body["id"].as_u64().with_context(|| format!("no account: {}", answer.body))?;
+        Ok((self.sign_in(&name, &password).await?, id))
+    }
+
     /// Signs in with the document's form.
     pub async fn sign_in(&self, username: &str, password: &str) -> Result<Session> {
         let form = [("username", username), ("password", password)];
@@ -82,17 +93,17 @@ impl Session {
         self.send(Method::POST, path, Some(body)).await
     }
 
-    /// A POST that is repeated, with an `Idempotency-Key` of its own, while the answer is 503: what
-    /// `Retry-After` asks of a client.
+    /// A POST that is repeated, with an `Idempotency-Key` of its own, while the system cannot answer
+    /// it: what `Retry-After` asks of a client.
     pub async fn post_patiently(&self, path: &str, key: &str, body: Value) -> Result<Answer> {
         let session = self.with_key(key);
         let started = tokio::time::Instant::now();
         loop {
             let answer = session.post(path, body.clone()).await?;
-            if answer.status != StatusCode::SERVICE_UNAVAILABLE || started.elapsed() > PATIENCE {
+            if !answer.status.is_server_error() || started.elapsed() > PATIENCE {
                 return Ok(answer);
             }
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            tokio::time::sleep(Duration::from_millis(500)).await;
         }
     }
 

@@ -6,7 +6,7 @@ use std::{
     io::ErrorKind,
     net::TcpListener,
     os::unix::process::CommandExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     thread::sleep,
     time::{Duration, Instant},
@@ -40,8 +40,15 @@ pub fn died(settings: &Settings) -> bool {
 }
 
 fn is_emulator(pid: u32) -> bool {
-    let output = Command::new("ps").args(["-p", &pid.to_string(), "-o", "command="]).output();
-    output.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("emulator.py"))
+    command_line(pid).is_some_and(|command| String::from_utf8_lossy(&command).contains("emulator.py"))
+}
+
+/// Linux has it in `/proc`, also where there is no `ps`; macOS has `ps`.
+fn command_line(pid: u32) -> Option<Vec<u8>> {
+    if Path::new("/proc/self").exists() {
+        return fs::read(format!("/proc/{pid}/cmdline")).ok();
+    }
+    Some(Command::new("ps").args(["-p", &pid.to_string(), "-o", "command="]).output().ok()?.stdout)
 }
 
 /// Starts the emulator on its two ports of 127.0.0.1, with the state of its last stop.

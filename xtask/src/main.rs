@@ -54,6 +54,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    sigpipe::reset();
     match run(Arguments::parse().command) {
         Ok(code) => code,
         Err(error) => {

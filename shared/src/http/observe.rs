@@ -42,7 +42,8 @@ async fn respond(request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned()).unwrap_or_default();
     let response = next.run(request).await;
     let (status, latency) = (response.status().as_u16(), started.elapsed());
-    tracing::info!(%method, route, status, latency_ms = latency.as_millis(), "served");
+    let latency_ms = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(%method, route, status, latency_ms, "served");
     telemetry::request_served(status, latency);
     response
 }
