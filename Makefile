@@ -34,7 +34,7 @@ unit:
 	cargo test --package e2e --test saga
 
 e2e: tools
-	$(XTASK) with-stack cargo test --package e2e --test purchase --test crash
+	$(XTASK) with-stack cargo test --package e2e --test purchase --test crash --test permissions
 
 tools:
 	@$(XTASK) tools

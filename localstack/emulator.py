@@ -16,7 +16,7 @@ import socketserver
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from ministack.app import app as ministack
-from ministack.services import dynamodb, lambda_svc
+from ministack.services import apigateway_v1, dynamodb, lambda_svc
 
 HOST = "127.0.0.1"
 STAGE = "live"
@@ -41,7 +41,7 @@ NOT_DEPLOYED = json.dumps({
 async def application(scope, receive, send):
     """MiniStack, with the stack's REST API at the root of the API's port."""
     if scope["type"] == "http" and scope["server"][1] == API_PORT:
-        api_id = await find_api()
+        api_id = find_api()
         if api_id is None:
             await answer_not_deployed(send)
             return
@@ -54,38 +54,13 @@ async def application(scope, receive, send):
     await ministack(scope, receive, send)
 
 
-async def find_api():
+def find_api():
     """The id of the REST API that is called like the stack, or None while there is none.
 
     Asked for every request, since an update of the stack may replace the API.
     """
-    body = bytearray()
-
-    async def receive():
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message):
-        body.extend(message.get("body", b""))
-
-    await ministack(
-        {
-            "type": "http",
-            "asgi": {"version": "3.0"},
-            "http_version": "1.1",
-            "method": "GET",
-            "scheme": "http",
-            "path": "/restapis",
-            "raw_path": b"/restapis",
-            "query_string": b"limit=500",
-            "headers": [(b"host", f"{HOST}:{EMULATOR_PORT}".encode())],
-            "server": (HOST, EMULATOR_PORT),
-            "client": (HOST, 0),
-        },
-        receive,
-        send,
-    )
-    listing = json.loads(bytes(body) or b"{}")
-    return next((api["id"] for api in listing.get("item", []) if api["name"] == STACK), None)
+    apis = apigateway_v1._rest_apis.all_items()
+    return next((api["id"] for _, api in apis if api["name"] == STACK), None)
 
 
 async def answer_not_deployed(send):

@@ -43,6 +43,19 @@ impl Id {
         self.0
     }
 
+    /// This id or its neighbour, whichever is even. Two services that both give ids to users keep to
+    /// even and odd ones, so that no id of one is ever an id of the other.
+    #[must_use]
+    pub const fn even(self) -> Self {
+        Self(if self.0 % 2 == 1 && self.0 > 1 { self.0 - 1 } else { self.0 })
+    }
+
+    /// This id or its neighbour, whichever is odd; see [`Id::even`].
+    #[must_use]
+    pub const fn odd(self) -> Self {
+        Self(self.0 | 1)
+    }
+
     /// The id as 16 digits with leading zeros, so that strings sort as the numbers do.
     pub fn sortable(self) -> String {
         format!("{:016}", self.0)
@@ -103,6 +116,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn even_and_odd_ids_of_one_moment_never_meet() {
+        let now = Timestamp::now();
+        let all = || (0..4096).map(|random| Id::at(now, random));
+        let evens: std::collections::HashSet<_> = all().map(Id::even).collect();
+        assert_eq!(evens.len(), 2048);
+        assert!(all().map(Id::odd).all(|id| !evens.contains(&id)));
+    }
 
     #[test]
     fn ids_from_a_monolith_stay_valid() {

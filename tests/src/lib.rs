@@ -115,7 +115,7 @@ impl Session {
         self.send(Method::DELETE, path, None).await
     }
 
-    async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Result<Answer> {
+    pub async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Result<Answer> {
         let mut request = self.stack.client.request(method, format!("{}{path}", self.stack.base_url));
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);

@@ -4,15 +4,13 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
-use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    build, http,
+    build,
     progress::logged,
     settings::{STACK, Settings},
 };
@@ -21,7 +19,6 @@ use crate::{
 const PACKAGES: &str = "target/packages";
 
 const STAGE: &str = "live";
-const API_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What is deployed: a digest of the templates, the functions and the parameters.
 pub struct Release {
@@ -68,23 +65,12 @@ impl Release {
             .arg(format!("JwtPublicKeys={}", self.public_keys))
             .arg(format!("Architecture={}", build::architecture()));
         logged(sam, &settings.log("deploy"))?;
-        publish_gateway_responses(settings)?;
+        let mut publish = settings.tool("python");
+        publish.args(["localstack/publish_api.py", STACK, STAGE]);
+        logged(publish, &settings.log("publish"))?;
         fs::write(marker(settings), &self.digest)?;
         Ok(())
     }
-}
-
-/// Publishes the API once more.
-///
-/// A gateway response holds from the next publication on, and CloudFormation publishes before it makes them.
-fn publish_gateway_responses(settings: &Settings) -> Result<()> {
-    let apis = http::get(&format!("{}/restapis?limit=500", settings.emulator_url()), API_TIMEOUT).unwrap_or_default();
-    let mut apis = apis["item"].as_array().into_iter().flatten();
-    let api = apis.find(|api| api["name"] == STACK).context("the stack has no API")?;
-    let id = api["id"].as_str().unwrap_or_default();
-    let url = format!("{}/restapis/{id}/deployments", settings.emulator_url());
-    http::post(&url, &json!({"stageName": STAGE}), API_TIMEOUT).context("the API cannot be published")?;
-    Ok(())
 }
 
 /// Forgets what was deployed, so that the next `up` deploys.

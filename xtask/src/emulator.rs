@@ -76,6 +76,7 @@ pub fn start(settings: &Settings) -> Result<()> {
         .env("QUAYSIDE_STACK", STACK)
         .env("GATEWAY_PORT", settings.emulator_port.to_string())
         .env("BIND_HOST", "127.0.0.1")
+        .env("AUTH", "true")
         .env("IOT_MTLS_ENABLED", "0")
         .env("MINISTACK_REGION", REGION)
         .env("PERSIST_STATE", "1")

@@ -2,6 +2,7 @@ use axum::{Router, extract::State, routing::post};
 use shared::{
     event::Role,
     http::{Endpoint, Problem, Valid, routes},
+    id::Id,
     idempotency::{Idempotency, Once},
     table::Table,
 };
@@ -30,8 +31,8 @@ async fn register(
     Valid(registration): Valid<Registration>,
 ) -> Result<Once<Profile>, Problem> {
     let password_hash = password::hash(&registration.password).map_err(Problem::internal)?;
-    let sign_up = |id| {
-        let account = Account::new(id, &registration, Role::Customer);
+    let sign_up = |id: Id| {
+        let account = Account::new(id.even(), &registration, Role::Customer);
         Ok((store::insertion(&account, &password_hash), account.profile))
     };
     idempotency.create_or(&table, &registration, sign_up, taken).await

@@ -3,6 +3,7 @@ use shared::{
     auth::Caller,
     event::Role,
     http::{Endpoint, Problem, Valid, routes},
+    id::Id,
     idempotency::{Idempotency, Once},
     table::Table,
 };
@@ -32,8 +33,8 @@ async fn create_user(
     Valid(new): Valid<NewUser>,
 ) -> Result<Once<User>, Problem> {
     caller.must_be_admin()?;
-    let describe = |id| {
-        let user = User::new(id, &new.name, &new.email, Role::Customer);
+    let describe = |id: Id| {
+        let user = User::new(id.odd(), &new.name, &new.email, Role::Customer);
         Ok((store::insertion(&user), user))
     };
     idempotency.create_or(&table, &new, describe, taken).await

@@ -1,0 +1,63 @@
+//! Each function may do what it needs and no more: with one action less it fails.
+
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    io::Write,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Result, bail};
+use e2e::{Session, Stack};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+fn policy(arguments: &[&str], input: &[u8]) -> Result<Vec<u8>> {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let mut process = Command::new(format!("{root}/.quayside/tools/bin/python"))
+        .arg(format!("{root}/tests/policy.py"))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    process.stdin.take().unwrap().write_all(input)?;
+    let output = process.wait_with_output()?;
+    if !output.status.success() {
+        bail!("policy.py {arguments:?} failed");
+    }
+    Ok(output.stdout)
+}
+
+async fn status(session: &Session, method: Method, path: &str, body: &Value) -> Result<StatusCode> {
+    let body = (method != Method::GET).then(|| body.clone());
+    Ok(session.send(method, path, body).await?.status)
+}
+
+#[tokio::test]
+async fn a_function_with_one_action_less_fails_and_only_that_one() -> Result<()> {
+    let stack = Stack::from_env()?;
+    let admin = stack.demo("admin").await?;
+    let product = json!({"name": "Keyboard", "price": 49.5, "stock": 1});
+    let order = json!({"user_id": 1, "product_id": 2, "quantity": 1});
+    let login = json!({"username": "nobody", "password": "password123"});
+    let functions = [
+        ("products-create", "dynamodb:PutItem", Method::POST, "/api/products", product),
+        ("products-get", "dynamodb:GetItem", Method::GET, "/api/products/2", Value::Null),
+        ("products-list", "dynamodb:Query", Method::GET, "/api/products", Value::Null),
+        ("orders-create", "dynamodb:GetItem", Method::POST, "/api/orders", order),
+        ("auth-login", "dynamodb:GetItem", Method::POST, "/api/auth/login", login),
+    ];
+    for (function, action, method, path, body) in functions {
+        let name = format!("local-{function}");
+        let before = status(&admin, method.clone(), path, &body).await?;
+        assert!(!before.is_server_error(), "{function}: {before}");
+        let policies = policy(&["take", &name, action], b"")?;
+        let without = status(&admin, method.clone(), path, &body).await;
+        let other = admin.get("/api/users/1").await?.status;
+        policy(&["give", &name], &policies)?;
+        assert_eq!(without?, StatusCode::SERVICE_UNAVAILABLE, "{function} without {action}");
+        assert_eq!(other, StatusCode::OK);
+        assert_eq!(status(&admin, method, path, &body).await?, before, "{function} with {action} again");
+    }
+    Ok(())
+}
