@@ -30,7 +30,7 @@ lint: tools
 	$(XTASK) tool cfn-lint infra/*.yaml
 
 unit:
-	cargo test --workspace --exclude e2e
+	cargo test --workspace --exclude e2e --lib --test '*'
 	cargo test --package e2e --test saga
 
 e2e: tools

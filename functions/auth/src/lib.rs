@@ -3,6 +3,7 @@
 //! Other services check tokens against public keys in their configuration, so auth may be down.
 
 pub mod account;
+pub mod api_key;
 pub mod consumers;
 pub mod http;
 pub mod password;

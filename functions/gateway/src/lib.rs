@@ -1,5 +1,6 @@
 //! The gateway service: what concerns all services together.
 
+pub mod catalogue;
 pub mod http;
 
 /// The services whose health the gateway tells, in the order it shows them.

@@ -1,12 +1,39 @@
 use anyhow::{Context, Result};
-use shared::{auth::ApiKeyRecord, table::Transaction};
+use shared::{
+    auth::{ApiKeyRecord, ApiKeySecret, Scope},
+    id::Id,
+    table::Transaction,
+};
 
 use crate::stack::Stack;
 
+/// Requests per second that a key may make unless its maker says otherwise.
+pub const REQUESTS_PER_SECOND: u32 = 20;
+
 /// Makes an API key and answers with its text, which is kept nowhere.
-pub async fn make(stack: &Stack, name: &str, scopes: &[&str]) -> Result<String> {
-    let key = ApiKeyRecord::generate(name, scopes)?;
-    let stored = stack.table("platform").commit(Transaction::new().insert(&key.record)).await;
+pub async fn make(stack: &Stack, name: &str, scopes: &[Scope], requests_per_second: u32) -> Result<String> {
+    let (id, secret) = (Id::generate(), ApiKeySecret::generate()?);
+    let record = ApiKeyRecord::new(id, &secret, name, scopes, requests_per_second, None);
+    let stored = stack.table("platform").commit(Transaction::new().insert(&record)).await;
     stored.context("the API key was not stored")?;
-    Ok(key.text)
+    Ok(secret.key_text(id))
+}
+
+/// Revokes an API key; one that is revoked stays so.
+pub async fn revoke(stack: &Stack, id: Id) -> Result<()> {
+    let table = stack.table("platform");
+    let record = ApiKeyRecord::with_id(&table, id).await?.with_context(|| format!("there is no API key {id}"))?;
+    if record.revoked_at.is_none() {
+        table.commit(Transaction::new().replace(&record.revoked())).await?;
+    }
+    Ok(())
+}
+
+/// The scope of this name.
+pub fn scope(name: &str) -> Result<Scope, String> {
+    let unknown = |_| {
+        let known: Vec<_> = Scope::ALL.iter().filter_map(|scope| serde_json::to_string(scope).ok()).collect();
+        format!("no such scope; there are {}", known.join(", "))
+    };
+    serde_json::from_value(name.into()).map_err(unknown)
 }

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result};
 use auth::account::{Account, Registration};
 use serde::{Deserialize, Serialize};
-use shared::{event::Role, id::Id, table::TableError};
+use shared::{auth::Scope, event::Role, id::Id, table::TableError};
 
 use crate::{api_keys, demo, passwords, signing_key, stack::Stack};
 
@@ -64,7 +64,7 @@ async fn make(stack: &Stack, base_url: &str) -> Result<Local> {
     let (admin, customer) = (passwords::random()?, passwords::random()?);
     make_account(stack, &ALICE, Role::Admin, &admin).await?;
     make_account(stack, &BOB, Role::Customer, &customer).await?;
-    let api_key = api_keys::make(stack, "local", &["registry", "notifications", "sensors", "analytics"]).await?;
+    let api_key = api_keys::make(stack, "local", &Scope::ALL, api_keys::REQUESTS_PER_SECOND).await?;
     Ok(Local {
         base_url: base_url.to_owned(),
         admin: Login { username: ALICE.username.to_owned(), password: admin },

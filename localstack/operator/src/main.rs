@@ -13,7 +13,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use shared::{event::Role, id::Id};
+use shared::{auth::Scope, event::Role, id::Id};
 
 use crate::stack::Stack;
 
@@ -55,8 +55,18 @@ enum Command {
         #[arg(long)]
         name: String,
         /// What it may be used for; may be repeated.
-        #[arg(long, required = true)]
-        scope: Vec<String>,
+        #[arg(long, required = true, value_parser = api_keys::scope)]
+        scope: Vec<Scope>,
+        #[arg(long, default_value_t = api_keys::REQUESTS_PER_SECOND)]
+        requests_per_second: u32,
+    },
+    /// Revoke an API key.
+    RevokeApiKey {
+        #[arg(long)]
+        stack: String,
+        /// The number in the key's text: `qsk_<id>_…`.
+        #[arg(long)]
+        id: Id,
     },
     /// Make a new local stack ready to use: signing key, accounts, API key, demo data.
     Init {
@@ -102,10 +112,10 @@ async fn run(command: Command) -> Result<()> {
             init::make_account(&Stack::connect(&stack)?, &person, Role::Admin, &password).await?;
             println!("{password}");
         }
-        Command::ApiKey { stack, name, scope } => {
-            let scopes: Vec<&str> = scope.iter().map(String::as_str).collect();
-            println!("{}", api_keys::make(&Stack::connect(&stack)?, &name, &scopes).await?);
+        Command::ApiKey { stack, name, scope, requests_per_second } => {
+            println!("{}", api_keys::make(&Stack::connect(&stack)?, &name, &scope, requests_per_second).await?);
         }
+        Command::RevokeApiKey { stack, id } => api_keys::revoke(&Stack::connect(&stack)?, id).await?,
         Command::Init { stack, signing_key, base_url, output } => {
             init::init(&Stack::connect(&stack)?, &signing_key, &base_url, &output).await?;
         }

@@ -1,74 +1,161 @@
+use aws_sdk_dynamodb::types::AttributeValue;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::{
-    table::{Item, Key, Table, TableError},
+    id::Id,
+    table::{
+        IndexKey, Indexes, Item, Key, Listing, Page, PageError, PageRequest, Shard, Table, TableError, Transaction,
+        Update,
+    },
     time::Timestamp,
 };
 
 const PREFIX: &str = "qsk";
-const ID_BYTES: usize = 9;
 const SECRET_BYTES: usize = 32;
+const API_KEYS: &str = "API_KEYS";
+/// A key's requests are counted over so many seconds.
+const RATE_WINDOW_SECONDS: i64 = 10;
+
+/// What an API key may be used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Scope {
+    #[serde(rename = "registry:read")]
+    RegistryRead,
+    #[serde(rename = "sensors:write")]
+    SensorsWrite,
+    #[serde(rename = "notifications:send")]
+    NotificationsSend,
+    #[serde(rename = "analytics:read")]
+    AnalyticsRead,
+}
+
+impl Scope {
+    pub const ALL: [Self; 4] = [Self::RegistryRead, Self::SensorsWrite, Self::NotificationsSend, Self::AnalyticsRead];
+}
 
 /// What is kept of an API key: everything but the key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiKeyRecord {
-    pub key_id: String,
+    pub id: Id,
     /// Whom it was given to.
     pub name: String,
-    /// What it may be used for.
-    pub scopes: Vec<String>,
+    pub scopes: Vec<Scope>,
+    /// Requests that the key may make on average over ten seconds.
+    pub requests_per_second: u32,
     /// SHA-256 of the key's secret part, in hexadecimal.
     secret_sha256: String,
     pub created_at: Timestamp,
+    pub expires_at: Option<Timestamp>,
     pub revoked_at: Option<Timestamp>,
+    pub version: u64,
 }
 
-/// A new API key: its record to store, its text to hand out once.
-pub struct NewApiKey {
-    pub record: ApiKeyRecord,
-    /// `qsk_<id>_<secret>`.
-    pub text: String,
+/// The secret part of a new API key: 256 random bits, to hand out once.
+pub struct ApiKeySecret(String);
+
+impl ApiKeySecret {
+    /// # Errors
+    /// When the operating system has no randomness to give.
+    pub fn generate() -> Result<Self, getrandom::Error> {
+        let mut bytes = [0; SECRET_BYTES];
+        getrandom::fill(&mut bytes)?;
+        Ok(Self(BASE64_URL_SAFE_NO_PAD.encode(bytes)))
+    }
+
+    /// The whole key, as its holder sends it: `qsk_<id>_<secret>`.
+    pub fn key_text(&self, id: Id) -> String {
+        format!("{PREFIX}_{id}_{}", self.0)
+    }
 }
 
 impl Item for ApiKeyRecord {
     const TYPE: &'static str = "api_key";
 
     fn key(&self) -> Key {
-        ApiKeyRecord::key_of(&self.key_id)
+        Self::key_of(self.id)
+    }
+
+    fn indexes(&self) -> Indexes {
+        Indexes { gsi1: Some(IndexKey::new(Shard::of(API_KEYS, self.id), self.id.sortable())), gsi2: None }
+    }
+
+    fn version(&self) -> Option<u64> {
+        Some(self.version)
     }
 }
 
 impl ApiKeyRecord {
-    fn key_of(key_id: &str) -> Key {
-        Key::new(format!("API_KEY#{key_id}"), "API_KEY")
+    fn key_of(id: Id) -> Key {
+        Key::new(format!("API_KEY#{id}"), "API_KEY")
     }
 
-    /// A key with 256 random bits.
-    ///
-    /// # Errors
-    /// When the operating system has no randomness to give.
-    pub fn generate(name: &str, scopes: &[&str]) -> Result<NewApiKey, getrandom::Error> {
-        let key_id = random_text::<ID_BYTES>()?;
-        let secret = random_text::<SECRET_BYTES>()?;
-        let record = Self {
-            key_id: key_id.clone(),
+    /// The record of a new key with this secret.
+    pub fn new(
+        id: Id,
+        secret: &ApiKeySecret,
+        name: &str,
+        scopes: &[Scope],
+        requests_per_second: u32,
+        expires_at: Option<Timestamp>,
+    ) -> Self {
+        Self {
+            id,
             name: name.to_owned(),
-            scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
-            secret_sha256: hash(&secret),
+            scopes: scopes.to_vec(),
+            requests_per_second,
+            secret_sha256: hash(&secret.0),
             created_at: Timestamp::now(),
+            expires_at,
             revoked_at: None,
-        };
-        Ok(NewApiKey { record, text: format!("{PREFIX}_{key_id}_{secret}") })
+            version: 1,
+        }
     }
 
     /// The record of a key that is good now: one GetItem.
     pub(super) async fn find(table: &Table, text: &str) -> Result<Option<Self>, TableError> {
-        let Some((key_id, secret)) = split(text) else { return Ok(None) };
-        let record: Option<Self> = table.get(&Self::key_of(key_id)).await?;
-        Ok(record.filter(|record| record.revoked_at.is_none() && record.matches(secret)))
+        let Some((id, secret)) = split(text) else { return Ok(None) };
+        let record = Self::with_id(table, id).await?;
+        Ok(record.filter(|record| record.is_good(Timestamp::now()) && record.matches(secret)))
+    }
+
+    /// The record of a key, good or not: one GetItem.
+    pub async fn with_id(table: &Table, id: Id) -> Result<Option<Self>, TableError> {
+        table.get(&Self::key_of(id)).await
+    }
+
+    /// All keys, newest first.
+    pub async fn page(table: &Table, request: &PageRequest) -> Result<Page<Self>, PageError> {
+        table.page(&Listing::sharded("gsi1", API_KEYS), request).await
+    }
+
+    /// Whether the key is neither revoked nor expired.
+    pub fn is_good(&self, now: Timestamp) -> bool {
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|expires_at| now < expires_at)
+    }
+
+    /// The record of the key that is good no more.
+    #[must_use]
+    pub fn revoked(&self) -> Self {
+        Self { revoked_at: Some(Timestamp::now()), version: self.version + 1, ..self.clone() }
+    }
+
+    /// Counts a request of this key; false when it made too many in the present ten seconds.
+    pub(super) async fn count_request(&self, table: &Table) -> Result<bool, TableError> {
+        let window = Timestamp::now().unix_seconds() / RATE_WINDOW_SECONDS;
+        let limit = u64::from(self.requests_per_second) * RATE_WINDOW_SECONDS.unsigned_abs();
+        let ttl = AttributeValue::N(((window + 2) * RATE_WINDOW_SECONDS).to_string());
+        let count = Update::anyway("rate", Key::new(format!("RATE#{}#{window}", self.id), "RATE"))
+            .require_below("requests", limit)
+            .add("requests", 1)
+            .set("ttl", ttl);
+        match table.commit(Transaction::new().update(count)).await {
+            Ok(()) => Ok(true),
+            Err(error) if error.failed("rate") => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     fn matches(&self, secret: &str) -> bool {
@@ -76,34 +163,41 @@ impl ApiKeyRecord {
     }
 }
 
-fn split(text: &str) -> Option<(&str, &str)> {
+fn split(text: &str) -> Option<(Id, &str)> {
     let rest = text.strip_prefix(PREFIX)?.strip_prefix('_')?;
-    // Hexadecimal holds no underscore, so the first one ends the id.
-    let (key_id, secret) = rest.split_once('_')?;
-    (key_id.len() == ID_BYTES * 2 && secret.len() == SECRET_BYTES * 4 / 3 + 1).then_some((key_id, secret))
+    let (id, secret) = rest.split_once('_')?;
+    let id = id.parse().ok()?;
+    (secret.len() == (SECRET_BYTES * 4).div_ceil(3)).then_some((id, secret))
 }
 
 fn hash(secret: &str) -> String {
     hex::encode(Sha256::digest(secret))
 }
 
-fn random_text<const N: usize>() -> Result<String, getrandom::Error> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes)?;
-    Ok(if N == ID_BYTES { hex::encode(bytes) } else { BASE64_URL_SAFE_NO_PAD.encode(bytes) })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn key(expires_at: Option<Timestamp>) -> (ApiKeyRecord, String) {
+        let (id, secret) = (Id::new(42).unwrap(), ApiKeySecret::generate().unwrap());
+        (ApiKeyRecord::new(id, &secret, "test", &[Scope::RegistryRead], 5, expires_at), secret.key_text(id))
+    }
+
     #[test]
-    fn a_generated_key_is_found_by_its_id_and_matches_only_its_own_secret() {
-        let NewApiKey { record, text } = ApiKeyRecord::generate("test", &["registry"]).unwrap();
-        let (key_id, secret) = split(&text).unwrap();
-        assert_eq!(key_id, record.key_id);
+    fn a_key_is_found_by_its_id_and_matches_only_its_own_secret() {
+        let (record, text) = key(None);
+        let (found, secret) = split(&text).unwrap();
+        assert_eq!(found, record.id);
         assert!(record.matches(secret));
         assert!(!record.matches(&secret.replace(secret.chars().next().unwrap(), "~")));
         assert!(!serde_json::to_string(&record).unwrap().contains(secret));
+    }
+
+    #[test]
+    fn an_expired_or_revoked_key_is_not_good() {
+        let now = Timestamp::now();
+        assert!(!key(Some(now)).0.is_good(now));
+        let (lasting, _) = key(None);
+        assert!(lasting.is_good(now) && !lasting.revoked().is_good(now));
     }
 }

@@ -3,7 +3,7 @@ use axum::{
     http::{header, request::Parts},
 };
 
-use super::{ApiKeyRecord, Claims, Identity};
+use super::{ApiKeyRecord, Claims, Identity, Scope};
 use crate::{event::Role, http::Problem, id::Id};
 
 /// Who sent the request. As an argument of a handler, answers 401 to nobody in particular.
@@ -59,11 +59,11 @@ impl Caller {
     }
 
     /// 403 for everybody but API keys with this scope and admins.
-    pub fn must_have_scope(&self, scope: &str) -> Result<(), Problem> {
+    pub fn must_have_scope(&self, scope: Scope) -> Result<(), Problem> {
         match &self.subject {
-            Subject::ApiKey(key) if key.scopes.iter().any(|held| held == scope) => Ok(()),
+            Subject::ApiKey(key) if key.scopes.contains(&scope) => Ok(()),
             Subject::User { claims, .. } if claims.role == Role::Admin => Ok(()),
-            _ => Err(Problem::forbidden(format!("an API key with the scope {scope} is required"))),
+            _ => Err(Problem::forbidden("an API key with another scope is required")),
         }
     }
 
@@ -71,7 +71,7 @@ impl Caller {
     pub fn subject(&self) -> String {
         match &self.subject {
             Subject::User { id, .. } => format!("user:{id}"),
-            Subject::ApiKey(key) => format!("api_key:{}", key.key_id),
+            Subject::ApiKey(key) => format!("api_key:{}", key.id),
         }
     }
 
@@ -86,7 +86,10 @@ impl Caller {
         if let (Some(text), Some(table)) = (text, &identity.api_keys)
             && let Some(key) = ApiKeyRecord::find(table, text).await?
         {
-            return Ok(Self { subject: Subject::ApiKey(key) });
+            return match key.count_request(table).await? {
+                true => Ok(Self { subject: Subject::ApiKey(key) }),
+                false => Err(Problem::too_many_requests(1)),
+            };
         }
         Err(Problem::unauthenticated())
     }

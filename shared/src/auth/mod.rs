@@ -7,7 +7,7 @@ mod token;
 use std::sync::Arc;
 
 pub use self::{
-    api_key::{ApiKeyRecord, NewApiKey},
+    api_key::{ApiKeyRecord, ApiKeySecret, Scope},
     caller::{Caller, Subject},
     token::{AUDIENCE, Claims, ISSUER, InvalidToken, PublicKeys},
 };
@@ -29,12 +29,12 @@ impl Identity {
         Self { keys: Arc::new(keys), api_keys }
     }
 
-    /// Public keys from `JWT_PUBLIC_KEYS`, API keys from the table in `PLATFORM_TABLE_NAME`. Functions
+    /// Public keys from `JWT_PUBLIC_KEYS`, API keys from the table in `API_KEYS_TABLE_NAME`. Functions
     /// without the one accept no token, without the other no API key.
     pub fn from_env() -> Result<Self, ConfigError> {
         let keys = PublicKeys::parse(&aws::optional("JWT_PUBLIC_KEYS").unwrap_or_default())
             .map_err(|reason| ConfigError { variable: "JWT_PUBLIC_KEYS", reason })?;
-        let table = aws::optional("PLATFORM_TABLE_NAME").map(|_| Table::from_env_variable("PLATFORM_TABLE_NAME"));
+        let table = aws::optional("API_KEYS_TABLE_NAME").map(|_| Table::from_env_variable("API_KEYS_TABLE_NAME"));
         Ok(Self::new(keys, table.transpose()?))
     }
 }

@@ -234,6 +234,14 @@ impl Update {
         self
     }
 
+    /// Requires a number to be below `limit`; an absent attribute is.
+    #[must_use]
+    pub fn require_below(mut self, attribute: &str, limit: u64) -> Self {
+        let (name, value) = (self.name(attribute), self.value(AttributeValue::N(limit.to_string())));
+        self.conditions.push(format!("(attribute_not_exists({name}) OR {name} < {value})"));
+        self
+    }
+
     fn name(&mut self, attribute: &str) -> String {
         let placeholder = format!("#n{}", self.names.len());
         self.names.push((placeholder.clone(), attribute.to_owned()));

@@ -1,12 +1,15 @@
 //! The auth endpoints, each under `/api/auth` and `/auth`.
 
 pub mod change_password;
+pub mod create_key;
 pub mod health;
 pub mod jwks;
+pub mod list_keys;
 pub mod login;
 pub mod logout;
 pub mod me;
 pub mod register;
+pub mod revoke_key;
 pub mod token;
 pub mod update_me;
 pub mod verify;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod endpoints;
+mod keys;
 mod own_account;
 mod registration;
 mod secrecy;

@@ -1,3 +1,4 @@
 //! The gateway endpoints.
 
 pub mod health;
+pub mod registry;

@@ -1,0 +1,98 @@
+//! API keys, as an endpoint that accepts them meets them.
+
+#![allow(clippy::unwrap_used)]
+
+use axum::{Router, routing::get};
+use shared::{
+    auth::{ApiKeyRecord, ApiKeySecret, Caller, Scope},
+    http::Problem,
+    id::Id,
+    table::{Table, Transaction},
+    time::Timestamp,
+};
+use testing::{Api, Database, Fault};
+
+async fn read(caller: Caller) -> Result<String, Problem> {
+    caller.must_have_scope(Scope::RegistryRead)?;
+    Ok(caller.subject())
+}
+
+fn api(table: &Table) -> Api {
+    Api::accepting_keys(Router::new().route("/", get(read)), table)
+}
+
+/// Stores a key and answers with its text.
+async fn key(table: &Table, change: impl FnOnce(&mut ApiKeyRecord)) -> String {
+    let (id, secret) = (Id::generate(), ApiKeySecret::generate().unwrap());
+    let mut record = ApiKeyRecord::new(id, &secret, "test", &[Scope::RegistryRead], 5, None);
+    change(&mut record);
+    table.commit(Transaction::new().insert(&record)).await.unwrap();
+    secret.key_text(id)
+}
+
+async fn status(table: &Table, key: &str) -> u16 {
+    api(table).with("x-api-key", key).get("/").await.status.as_u16()
+}
+
+#[tokio::test]
+async fn a_key_opens_what_its_scopes_name_and_an_admin_needs_none() {
+    let table = Database::new().table("platform");
+    assert_eq!(status(&table, &key(&table, |_| ()).await).await, 200);
+    let other = key(&table, |record| record.scopes = vec![Scope::SensorsWrite]).await;
+    assert_eq!(status(&table, &other).await, 403);
+    assert_eq!(api(&table).admin().get("/").await.status, 200);
+    assert_eq!(api(&table).customer(1).get("/").await.status, 403);
+}
+
+#[tokio::test]
+async fn a_key_that_is_revoked_expired_or_not_quite_right_opens_nothing() {
+    let table = Database::new().table("platform");
+    let good = key(&table, |_| ()).await;
+    let revoked = key(&table, |record| *record = record.revoked()).await;
+    let expired = key(&table, |record| record.expires_at = Some(Timestamp::now())).await;
+    let wrong_end = format!("{}A", &good[..good.len() - 1]);
+    let other_id = good.replacen(|c: char| c.is_ascii_digit(), "9", 1);
+    let long = format!("{good}{}", "x".repeat(100_000));
+    for wrong in [&revoked, &expired, &wrong_end, &other_id, &long, "", "qsk_", "qsk_1_", "qsk_99999999999999999999_x"]
+    {
+        if *wrong != good {
+            assert_eq!(status(&table, wrong).await, 401, "{wrong}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_asks_too_often_has_to_wait_and_another_has_not() {
+    let table = Database::new().table("platform");
+    let (busy, calm) = (key(&table, |_| ()).await, key(&table, |_| ()).await);
+    let mut refused = None;
+    // Two windows of ten seconds may be touched, five requests a second each.
+    for _ in 0..=100 {
+        let answer = api(&table).with("x-api-key", &busy).get("/").await;
+        if answer.status == 429 {
+            refused = Some(answer);
+            break;
+        }
+    }
+    assert!(refused.unwrap().headers.contains_key("retry-after"));
+    assert_eq!(status(&table, &calm).await, 200);
+}
+
+#[tokio::test]
+async fn keys_cannot_be_checked_while_their_table_is_away() {
+    let database = Database::new();
+    let table = database.table("platform");
+    let key = key(&table, |_| ()).await;
+    database.inject(Fault::Down);
+    assert_eq!(status(&table, &key).await, 503);
+}
+
+#[tokio::test]
+async fn checking_a_key_is_one_read_and_one_count() {
+    let database = Database::new();
+    let table = database.table("platform");
+    let key = key(&table, |_| ()).await;
+    database.calls();
+    status(&table, &key).await;
+    assert_eq!(database.calls(), ["GetItem", "TransactWriteItems"]);
+}
