@@ -1,10 +1,10 @@
 XTASK := cargo run --quiet --package xtask --
 
 .DEFAULT_GOAL := help
-.PHONY: help up down reset logs status test lint unit e2e tools
+.PHONY: help up down reset rotate-signing-key logs status test lint unit e2e tools
 
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: ## Build, deploy and start everything on this machine
 	@$(XTASK) up
@@ -14,6 +14,9 @@ down: ## Stop it; the data stays
 
 reset: ## Stop it and forget the data
 	@$(XTASK) reset
+
+rotate-signing-key: ## Let a new key sign the access tokens, without signing anyone out
+	@$(XTASK) rotate-signing-key
 
 logs: ## Follow the functions' logs: make logs SERVICE=orders
 	@$(XTASK) logs $(SERVICE)

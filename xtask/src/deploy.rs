@@ -112,6 +112,15 @@ fn public_keys(settings: &Settings) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
+/// Adds the key that is to sign next; it does once it is deployed and the stack initialised.
+pub fn rotate_signing_key(settings: &Settings) -> Result<()> {
+    let output = operator(settings).arg("rotate-signing-key").arg("--file").arg(signing_key(settings)).output()?;
+    if !output.status.success() {
+        bail!("The signing key was not rotated: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
+}
+
 /// Makes the stack ready to use, and prints how.
 pub fn initialise(settings: &Settings) -> Result<String> {
     let output = operator(settings)

@@ -32,6 +32,8 @@ enum Command {
     Down,
     /// Stop the local stack and forget its data.
     Reset,
+    /// Let a new key sign the access tokens, without signing anyone out.
+    RotateSigningKey,
     /// Follow the functions' logs.
     Logs {
         /// Only this service's functions.
@@ -70,6 +72,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Up => stack::up(&settings)?,
         Command::Down => stack::down(&settings)?,
         Command::Reset => stack::reset(&settings)?,
+        Command::RotateSigningKey => stack::rotate_signing_key(&settings)?,
         Command::Logs { service } => logs::follow(&settings, service.as_deref())?,
         Command::Status => return stack::status(&settings),
         Command::Tools => tools::install(&settings)?,

@@ -30,6 +30,18 @@ pub fn up(settings: &Settings) -> Result<()> {
     Ok(())
 }
 
+/// Lets a new key sign the access tokens. Those that are out stay good.
+pub fn rotate_signing_key(settings: &Settings) -> Result<()> {
+    let _lock = lock(settings)?;
+    if emulator::running(settings).is_none() {
+        bail!("The local stack is down. Start it with: make up");
+    }
+    step("Making a new signing key", || deploy::rotate_signing_key(settings))?;
+    start(settings)?;
+    println!("The new key signs within a minute; tokens of the old one stay good.");
+    Ok(())
+}
+
 fn prepare(settings: &Settings) -> Result<()> {
     tools::check_compiler()?;
     tools::install(settings)?;

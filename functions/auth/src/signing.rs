@@ -1,6 +1,9 @@
 //! Issuing access tokens. The private key is in auth's secret and nowhere else.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use aws_sdk_secretsmanager::{Client, error::DisplayErrorContext};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
@@ -11,7 +14,7 @@ use shared::{
     http::Problem,
     time::Timestamp,
 };
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 
 use crate::account::Profile;
 
@@ -45,11 +48,22 @@ impl From<SigningError> for Problem {
     }
 }
 
-/// Signs access tokens. Reads its key on first use, not at the cold start.
+/// How long a key is used before it is read again: so long after a rotation the old one signs on.
+const KEY_USED_FOR: Duration = Duration::from_secs(60);
+
+/// Signs access tokens. Reads its key on first use, not at the cold start, and now and then again, so
+/// that it notices a rotation.
 #[derive(Clone)]
 pub struct Signer {
     source: Source,
-    key: Arc<OnceCell<(String, EncodingKey)>>,
+    key: Arc<Mutex<Option<ReadKey>>>,
+}
+
+#[derive(Clone)]
+struct ReadKey {
+    kid: String,
+    key: EncodingKey,
+    read_at: Instant,
 }
 
 #[derive(Clone)]
@@ -73,7 +87,7 @@ impl Signer {
 
     /// An access token for a session, good for [`LIFETIME_SECONDS`].
     pub async fn sign(&self, profile: &Profile, session_id: &str) -> Result<String, SigningError> {
-        let (kid, key) = self.key.get_or_try_init(|| self.read()).await?;
+        let ReadKey { kid, key, .. } = self.key().await?;
         let now = Timestamp::now();
         let claims = Claims {
             iss: ISSUER.to_owned(),
@@ -86,17 +100,34 @@ impl Signer {
             iat: now.unix_seconds(),
             exp: now.unix_seconds() + LIFETIME_SECONDS,
         };
-        let header = Header { kid: Some(kid.clone()), ..Header::new(Algorithm::EdDSA) };
-        encode(&header, &claims, key).map_err(|error| SigningError::Malformed(error.to_string()))
+        let header = Header { kid: Some(kid), ..Header::new(Algorithm::EdDSA) };
+        encode(&header, &claims, &key).map_err(|error| SigningError::Malformed(error.to_string()))
     }
 
-    async fn read(&self) -> Result<(String, EncodingKey), SigningError> {
+    /// The key that was read last, or read anew; an old one rather than none while the secret is away.
+    async fn key(&self) -> Result<ReadKey, SigningError> {
+        let mut cached = self.key.lock().await;
+        if let Some(key) = cached.as_ref().filter(|key| key.read_at.elapsed() < KEY_USED_FOR) {
+            return Ok(key.clone());
+        }
+        match (self.read().await, cached.clone()) {
+            (Ok(key), _) => Ok(cached.insert(key).clone()),
+            (Err(error), Some(key)) => {
+                tracing::warn!(%error, "the key that was read before signs on");
+                Ok(key)
+            }
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    async fn read(&self) -> Result<ReadKey, SigningError> {
         let key = match &self.source {
             Source::Given(key) => key.clone(),
             Source::Secret { client, secret_id } => fetch(client, secret_id).await?,
         };
         let encoding = EncodingKey::from_ed_pem(key.private_key_pem.as_bytes());
-        Ok((key.kid, encoding.map_err(|error| SigningError::Malformed(error.to_string()))?))
+        let encoding = encoding.map_err(|error| SigningError::Malformed(error.to_string()))?;
+        Ok(ReadKey { kid: key.kid, key: encoding, read_at: Instant::now() })
     }
 }
 

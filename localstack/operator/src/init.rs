@@ -10,7 +10,7 @@ use auth::account::{Account, Registration};
 use serde::{Deserialize, Serialize};
 use shared::{auth::Scope, event::Role, id::Id, table::TableError};
 
-use crate::{api_keys, demo, passwords, signing_key, stack::Stack};
+use crate::{api_keys, demo, passwords, signing_key::KeyRing, stack::Stack};
 
 /// What is needed to use a local stack.
 #[derive(Serialize, Deserialize)]
@@ -41,7 +41,7 @@ const BOB: Person<'_> = Person { id: demo::id(2), username: "bob", name: Some("B
 
 /// Makes a new local stack ready to use, and prints how. Does no more than is missing.
 pub async fn init(stack: &Stack, key_file: &Path, base_url: &str, output: &Path) -> Result<()> {
-    signing_key::store(stack, &signing_key::read_or_make(key_file)?).await?;
+    KeyRing::read_or_make(key_file)?.store(stack, key_file).await?;
     let local = match existing(stack, output).await? {
         Some(local) => Local { base_url: base_url.to_owned(), ..local },
         None => make(stack, base_url).await?,

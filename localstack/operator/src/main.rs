@@ -13,9 +13,9 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use shared::{auth::Scope, event::Role, id::Id};
+use shared::{auth::Scope, event::Role, id::Id, time::Timestamp};
 
-use crate::stack::Stack;
+use crate::{signing_key::KeyRing, stack::Stack};
 
 #[derive(Parser)]
 #[command(name = "quayside-operator", about, version)]
@@ -26,12 +26,18 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Make a signing key unless the file holds one, and print the stack's JwtPublicKeys parameter.
+    /// Make a signing key unless the file holds some, and print the stack's JwtPublicKeys parameter.
     SigningKey {
         #[arg(long)]
         file: PathBuf,
     },
-    /// Put a signing key into the stack's secret.
+    /// Add the key that is to sign next, and print the stack's JwtPublicKeys parameter. Deploy with it,
+    /// then store-signing-key: nobody is signed out.
+    RotateSigningKey {
+        #[arg(long)]
+        file: PathBuf,
+    },
+    /// Put the signing key into the stack's secret; after a rotation the new one, from now on.
     StoreSigningKey {
         #[arg(long)]
         stack: String,
@@ -99,12 +105,14 @@ fn main() -> ExitCode {
 
 async fn run(command: Command) -> Result<()> {
     match command {
-        Command::SigningKey { file } => {
-            let key = signing_key::read_or_make(&file)?;
-            println!("{}:{}", key.kid, key.x);
+        Command::SigningKey { file } => println!("{}", KeyRing::read_or_make(&file)?.public_keys()),
+        Command::RotateSigningKey { file } => {
+            let mut ring = KeyRing::read(&file)?;
+            ring.rotate(&file, Timestamp::now())?;
+            println!("{}", ring.public_keys());
         }
         Command::StoreSigningKey { stack, file } => {
-            signing_key::store(&Stack::connect(&stack)?, &signing_key::read(&file)?).await?;
+            KeyRing::read(&file)?.store(&Stack::connect(&stack)?, &file).await?;
         }
         Command::Admin { stack, username, email } => {
             let password = passwords::random()?;
