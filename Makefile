@@ -37,7 +37,7 @@ unit:
 	cargo test --package e2e --test saga
 
 e2e: tools
-	$(XTASK) with-stack cargo test --package e2e --test purchase --test crash --test permissions
+	$(XTASK) with-stack cargo test --package e2e --test purchase --test access --test crash --test permissions
 
 tools:
 	@$(XTASK) tools
