@@ -3,6 +3,7 @@ use std::{error::Error, fmt};
 use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 
 use super::item::Attributes;
+use crate::retry::Race;
 
 /// Why a table did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -68,5 +69,11 @@ impl TableError {
     /// Whether reading again and deciding anew may succeed: another writer was first.
     pub fn is_race(&self) -> bool {
         matches!(self, Self::Failed(_) | Self::Contended)
+    }
+}
+
+impl Race for TableError {
+    fn is_race(&self) -> bool {
+        self.is_race()
     }
 }
