@@ -70,7 +70,7 @@ impl World {
         let registration = json!({"username": username, "email": email, "password": password});
         let id = stack.nobody().post("/auth/register", registration).await?.body["id"].to_string();
         let customer = stack.sign_in(&username, &password).await?;
-        customer.eventually(&format!("/api/users/{id}"), |user| user["id"].to_string() == id).await?;
+        customer.eventually(&format!("/api/users/{id}"), |user| user["id"] == id.parse::<u64>().unwrap_or_default()).await?;
         let (other, _) = stack.newcomer().await?;
         let missing = SCOPES.iter().filter(|held| Some(**held) != scope).collect::<Vec<_>>();
         let (unscoped, _) = key(admin, &json!(missing)).await?;
