@@ -70,7 +70,9 @@ impl World {
         let registration = json!({"username": username, "email": email, "password": password});
         let id = stack.nobody().post("/auth/register", registration).await?.body["id"].to_string();
         let customer = stack.sign_in(&username, &password).await?;
-        customer.eventually(&format!("/api/users/{id}"), |user| user["id"] == id.parse::<u64>().unwrap_or_default()).await?;
+        customer
+            .eventually(&format!("/api/users/{id}"), |user| user["id"] == id.parse::<u64>().unwrap_or_default())
+            .await?;
         let (other, _) = stack.newcomer().await?;
         let missing = SCOPES.iter().filter(|held| Some(**held) != scope).collect::<Vec<_>>();
         let (unscoped, _) = key(admin, &json!(missing)).await?;
@@ -111,7 +113,9 @@ impl World {
             filled = filled.replace("$product", &product.body["id"].to_string());
         }
         if filled.contains("$order") || filled.contains("$payment") {
-            let body = json!({"user_id": self.values["$customer"].parse::<u64>()?, "product_id": 2, "quantity": 1});
+            let product = admin.post("/api/products", json!({"name": "Thing", "price": 1, "stock": 9})).await?;
+            let customer_id: u64 = self.values["$customer"].parse()?;
+            let body = json!({"user_id": customer_id, "product_id": product.body["id"], "quantity": 1});
             let order = customer.post("/api/orders", body).await?.body["id"].clone();
             if filled.contains("$payment") {
                 let payment = customer.post("/api/payments", json!({"order_id": order})).await?;
