@@ -24,7 +24,7 @@ pub struct Problem {
     detail: String,
     errors: Vec<FieldError>,
     retry_after: Option<u32>,
-    member: Option<(&'static str, String)>,
+    member: Option<Box<(&'static str, String)>>,
 }
 
 /// One wrong field of a request.
@@ -126,7 +126,7 @@ impl Problem {
     /// The same problem, with a member of its own (RFC 9457, section 3.2).
     #[must_use]
     pub fn with_member(self, name: &'static str, value: String) -> Self {
-        Self { member: Some((name, value)), ..self }
+        Self { member: Some(Box::new((name, value))), ..self }
     }
 
     /// The same problem, pointing at a field.
@@ -155,7 +155,7 @@ impl IntoResponse for Problem {
             detail: &self.detail,
             correlation_id: Context::current().correlation_id,
             errors: &self.errors,
-            member: self.member.as_ref().map(|(name, value)| BTreeMap::from([(*name, value.as_str())])),
+            member: self.member.as_deref().map(|(name, value)| BTreeMap::from([(*name, value.as_str())])),
         };
         let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();
