@@ -5,6 +5,7 @@
 use axum::{Router, routing::get};
 use shared::{
     auth::{ApiKeyRecord, ApiKeySecret, Caller, Scope},
+    event::Role,
     http::Problem,
     id::Id,
     table::{Table, Transaction},
@@ -95,4 +96,47 @@ async fn checking_a_key_is_one_read_and_one_count() {
     database.calls();
     status(&table, &key).await;
     assert_eq!(database.calls(), ["GetItem", "TransactWriteItems"]);
+}
+
+#[tokio::test]
+async fn a_keys_last_use_is_noted_once_an_hour_in_the_transaction_that_counts_it() {
+    let database = Database::new();
+    let table = database.table("platform");
+    let text = key(&table, |_| ()).await;
+    let id: Id = text.split('_').nth(1).unwrap().parse().unwrap();
+    assert_eq!(ApiKeyRecord::with_id(&table, id).await.unwrap().unwrap().last_used_at, None);
+    let before = Timestamp::now();
+    database.calls();
+    assert_eq!(api(&table).with("x-api-key", &text).with("x-correlation-id", "first").get("/").await.status, 200);
+    assert_eq!(database.calls(), ["GetItem", "TransactWriteItems"]);
+    let used = ApiKeyRecord::with_id(&table, id).await.unwrap().unwrap();
+    assert!(used.last_used_at.unwrap() >= before);
+    assert_eq!([used.last_used_from.as_deref(), used.last_used_in.as_deref()], [Some("unknown"), Some("first")]);
+    assert_eq!(status(&table, &text).await, 200);
+    assert_eq!(ApiKeyRecord::with_id(&table, id).await.unwrap().unwrap(), used, "not again within the hour");
+}
+
+#[tokio::test]
+async fn an_old_use_is_noted_anew_and_concurrent_first_uses_all_pass() {
+    let database = Database::new();
+    let table = database.table("platform");
+    let an_hour_ago = Timestamp::from_unix_millis(Timestamp::now().unix_millis() - 3_600_001);
+    let text = key(&table, |record| record.last_used_at = Some(an_hour_ago)).await;
+    let id: Id = text.split('_').nth(1).unwrap().parse().unwrap();
+    database.interleave(vec![1]);
+    let statuses = futures::future::join_all((0..5).map(|_| status(&table, &text))).await;
+    assert_eq!(statuses, [200; 5]);
+    assert!(ApiKeyRecord::with_id(&table, id).await.unwrap().unwrap().last_used_at.unwrap() > an_hour_ago);
+    let counts =
+        database.items(&table).into_iter().filter(|item| item["pk"]["S"].as_str().unwrap().starts_with("RATE#"));
+    let counted: u32 = counts.map(|item| item["requests"]["N"].as_str().unwrap().parse::<u32>().unwrap()).sum();
+    assert_eq!(counted, 5);
+}
+
+#[test]
+fn a_key_for_readings_alone_is_a_devices_and_any_other_a_services() {
+    let secret = ApiKeySecret::generate().unwrap();
+    let role = |scopes: &[Scope]| ApiKeyRecord::new(Id::generate(), &secret, "test", scopes, 5, None).role();
+    assert_eq!(role(&[Scope::SensorsWrite]), Role::Device);
+    assert_eq!(role(&[Scope::SensorsWrite, Scope::RegistryRead]), Role::Service);
 }

@@ -51,6 +51,9 @@ pub struct Profile {
     pub name: String,
     pub role: Role,
     pub created_at: Timestamp,
+    /// Whether signing in takes a second factor.
+    #[serde(default)]
+    pub mfa_enabled: bool,
 }
 
 /// An account as it is stored. The password's hash is kept in an item of its own.
@@ -79,6 +82,7 @@ impl Account {
                 name: name.to_owned(),
                 role,
                 created_at: now,
+                mfa_enabled: false,
             },
             disabled: false,
             sessions_since: now,
@@ -100,6 +104,13 @@ impl Account {
     pub fn with_only_session(&self, kept: &str) -> Self {
         let now = Timestamp::now();
         Self { sessions_since: now, kept_session: Some(kept.to_owned()), version: self.version + 1, ..self.clone() }
+    }
+
+    /// The account with or without a second factor.
+    #[must_use]
+    pub fn with_mfa(&self, enabled: bool) -> Self {
+        let profile = Profile { mfa_enabled: enabled, ..self.profile.clone() };
+        Self { profile, version: self.version + 1, ..self.clone() }
     }
 
     /// The account that nobody may sign in to.

@@ -23,6 +23,11 @@ pub(crate) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String,
     }
 }
 
+/// [`read`] for a secret that may be absent.
+pub(crate) fn read_optional<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    read(deserializer).map(Some)
+}
+
 /// A password's hash with a new salt, in the PHC string format.
 pub fn hash(password: &str) -> Result<String, HashError> {
     let hash: PasswordHash =

@@ -1,19 +1,26 @@
-//! Signing in with a password, and staying signed in with a refresh token.
+//! Signing in with a password and, where an account has one, a second factor; and staying signed in with a
+//! refresh token.
 
+use axum::http::StatusCode;
 use serde::Serialize;
 use shared::{
     http::Problem,
+    id::Id,
     table::{Item, Transaction},
+    time::Timestamp,
 };
 
 use crate::{
     Auth,
     account::{Account, Profile},
+    audit::{AuditEntry, AuditEvent, Origin},
+    mfa::{Challenge, Proof, SecondFactor},
     password,
-    session::{RefreshToken, Session},
+    session::Session,
     signing::LIFETIME_SECONDS,
     store,
-    throttle::Throttle,
+    throttle::{Throttle, throttled},
+    ticket::Ticket,
 };
 
 /// The answer to a sign-in, in OAuth 2's terms (RFC 6749).
@@ -30,31 +37,54 @@ pub struct Tokens {
     pub user: Profile,
 }
 
+impl Tokens {
+    fn given(self) -> Self {
+        tracing::info!(user_id = %self.user.id, "signed in");
+        self
+    }
+}
+
 fn wrong_credentials() -> Problem {
     Problem::unauthenticated()
 }
 
+/// 403: the password was right, and the token goes on from there with a second factor.
+fn mfa_required(mfa_token: String) -> Problem {
+    let detail = "send the mfa_token again with an otp or a recovery_code";
+    Problem::new(StatusCode::FORBIDDEN, "mfa_required", detail).with_member("mfa_token", mfa_token)
+}
+
 impl Auth {
-    /// Signs in with a user name and a password.
+    /// Signs in with a user name, a password and, if the account asks for it, a second factor: without
+    /// one it is a 403 `mfa_required` with an `mfa_token`.
     ///
-    /// The answer is the same, and takes as long, for an unknown user and for a wrong password.
-    pub async fn sign_in(&self, username: &str, password: &str, address: &str) -> Result<Tokens, Problem> {
-        let throttle = Throttle::new(username, address);
-        throttle.check(&self.table).await?;
-        match self.authenticate(username, password).await? {
-            Some(account) => {
-                throttle.succeeded(&self.table).await?;
-                self.start_session(&account).await
-            }
-            None => {
-                throttle.failed(&self.table).await?;
-                tracing::info!("a sign-in failed");
-                Err(wrong_credentials())
-            }
+    /// The answer is the same, and takes as long, for an unknown user, a wrong password and a disabled
+    /// account.
+    pub async fn sign_in(
+        &self,
+        username: &str,
+        password: &str,
+        proof: Option<Proof<'_>>,
+        address: &str,
+    ) -> Result<Tokens, Problem> {
+        let admission = Throttle::of_passwords(username, address).admit(&self.table).await?;
+        let (known, account) = self.authenticate(username, password).await?;
+        let Some(account) = account else {
+            let entry = AuditEntry::new(AuditEvent::SignInFailed, &Origin::anybody(address));
+            let entry = known.into_iter().fold(entry, AuditEntry::user);
+            self.table.commit(admission.failed().insert(&entry)).await?;
+            tracing::info!("a sign-in failed");
+            return Err(wrong_credentials());
+        };
+        match (account.profile.mfa_enabled, proof) {
+            (false, _) => self.start_session(&account, admission.succeeded(), address).await,
+            (true, None) => Err(self.challenge(&account, admission.succeeded(), address).await?),
+            (true, Some(proof)) => self.second_factor(&account, proof, admission.succeeded(), address).await,
         }
     }
 
-    async fn authenticate(&self, username: &str, password: &str) -> Result<Option<Account>, Problem> {
+    /// The id of the account with this name, if there is one, and the account if the password is its own.
+    async fn authenticate(&self, username: &str, password: &str) -> Result<(Option<Id>, Option<Account>), Problem> {
         // A name that no account has is looked up to the end, under an id that none has either.
         let known = store::account_id(&self.table, username).await?;
         let id = known.unwrap_or(NOBODY);
@@ -63,53 +93,119 @@ impl Auth {
         let account = store::account(&self.table, id).await?;
         let hash = store::password_hash(&self.table, id).await?;
         let correct = password::verify(password, hash.as_deref());
-        Ok(account.filter(|account| correct && !account.disabled))
+        Ok((known, account.filter(|account| correct && !account.disabled)))
     }
 
-    async fn start_session(&self, account: &Account) -> Result<Tokens, Problem> {
+    /// Lets the second factor come in a request of its own.
+    async fn challenge(&self, account: &Account, done: Transaction, address: &str) -> Result<Problem, Problem> {
+        let (challenge, mfa_token) = Challenge::new(account).map_err(Problem::internal)?;
+        let entry = AuditEntry::new(AuditEvent::Challenged, &Origin::anybody(address)).user(account.profile.id);
+        self.table.commit(done.insert(&challenge).insert(&entry)).await.map_err(throttled)?;
+        Ok(mfa_required(mfa_token))
+    }
+
+    /// Signs in with the token of a challenge and a second factor.
+    pub async fn answer_challenge(&self, mfa_token: &str, proof: Proof<'_>, address: &str) -> Result<Tokens, Problem> {
+        let token = Ticket::parse(mfa_token).ok_or_else(wrong_credentials)?;
+        let (account, challenge) = tokio::try_join!(
+            store::account(&self.table, token.account_id),
+            store::challenge(&self.table, token.account_id, token.id),
+        )?;
+        let met = account.zip(challenge).filter(|(account, challenge)| challenge.is_met_by(&token, account));
+        let (account, challenge) = met.ok_or_else(wrong_credentials)?;
+        let done = Transaction::new().delete(Challenge::TYPE, challenge.key());
+        self.second_factor(&account, proof, done, address).await
+    }
+
+    /// Starts a session if the second factor is good: using it up, what else is `done` and the session are
+    /// one transaction.
+    async fn second_factor(
+        &self,
+        account: &Account,
+        proof: Proof<'_>,
+        done: Transaction,
+        address: &str,
+    ) -> Result<Tokens, Problem> {
+        let id = account.profile.id;
+        let admission = Throttle::of_codes(id, address).admit(&self.table).await?;
+        let factor = store::second_factor(&self.table, id).await?.filter(|factor| factor.confirmed);
+        let used = match &factor {
+            Some(factor) => factor.using(proof, &self.sealer, Timestamp::now()).await?,
+            None => None,
+        };
+        let refused = async || -> Result<Problem, Problem> {
+            let entry = AuditEntry::new(AuditEvent::MfaRefused, &Origin::anybody(address)).user(id);
+            self.table.commit(admission.failed().insert(&entry)).await?;
+            tracing::info!(user_id = %id, "a second factor was refused");
+            Ok(wrong_credentials())
+        };
+        let Some(used) = used else { return Err(refused().await?) };
+        let done = done.and(admission.succeeded()).and(store::factor_use(&used, proof, &Origin::anybody(address)));
+        let (start, tokens) = self.new_session(account, address).await?;
+        match self.table.commit(done.and(start)).await {
+            Ok(()) => Ok(tokens.given()),
+            // Somebody else used it, or answered the challenge, a moment earlier.
+            Err(error) if error.failed(SecondFactor::TYPE) || error.failed(Challenge::TYPE) => Err(refused().await?),
+            Err(error) => Err(throttled(error)),
+        }
+    }
+
+    async fn start_session(&self, account: &Account, done: Transaction, address: &str) -> Result<Tokens, Problem> {
+        let (start, tokens) = self.new_session(account, address).await?;
+        self.table.commit(done.and(start)).await.map_err(throttled)?;
+        Ok(tokens.given())
+    }
+
+    /// What starts a session when it is committed, and its tokens.
+    async fn new_session(&self, account: &Account, address: &str) -> Result<(Transaction, Tokens), Problem> {
         let (session, refresh_token) = Session::start(account).map_err(Problem::internal)?;
         let access_token = self.signer.sign(&account.profile, &session.session_id).await?;
-        self.table.commit(Transaction::new().insert(&session)).await?;
-        tracing::info!(user_id = %account.profile.id, "signed in");
-        Ok(tokens(account, access_token, refresh_token))
+        let entry = session_entry(AuditEvent::SignedIn, &session, address);
+        Ok((Transaction::new().insert(&session).insert(&entry), tokens(account, access_token, refresh_token)))
     }
 
     /// Takes a refresh token and gives new tokens. One that was used before ends its session: either
     /// its owner or a thief holds a copy.
-    pub async fn refresh(&self, refresh_token: &str) -> Result<Tokens, Problem> {
-        let token = RefreshToken::parse(refresh_token).ok_or_else(wrong_credentials)?;
+    pub async fn refresh(&self, refresh_token: &str, address: &str) -> Result<Tokens, Problem> {
+        let token = Ticket::parse(refresh_token).ok_or_else(wrong_credentials)?;
         let (account, session) = tokio::try_join!(
             store::account(&self.table, token.account_id),
-            store::session(&self.table, token.account_id, token.session_id),
+            store::session(&self.table, token.account_id, token.id),
         )?;
         let (account, session) = account.zip(session).ok_or_else(wrong_credentials)?;
         if !session.is_live(&account) {
             return Err(wrong_credentials());
         }
         if !session.matches(&token) {
-            return Err(self.end_reused(&session).await);
+            return Err(self.end_reused(&session, address).await);
         }
         let (rotated, refresh_token) = session.rotate().map_err(Problem::internal)?;
         let access_token = self.signer.sign(&account.profile, &rotated.session_id).await?;
-        match self.table.commit(Transaction::new().replace(&rotated)).await {
+        let entry = session_entry(AuditEvent::Refreshed, &session, address);
+        match self.table.commit(Transaction::new().replace(&rotated).insert(&entry)).await {
             Ok(()) => Ok(tokens(&account, access_token, refresh_token)),
             // The same token was used a moment earlier.
-            Err(error) if error.failed(Session::TYPE) => Err(self.end_reused(&session).await),
+            Err(error) if error.failed(Session::TYPE) => Err(self.end_reused(&session, address).await),
             Err(error) => Err(error.into()),
         }
     }
 
-    async fn end_reused(&self, session: &Session) -> Problem {
+    async fn end_reused(&self, session: &Session, address: &str) -> Problem {
         tracing::warn!(user_id = %session.account_id, "a refresh token was used again; its session ends");
-        match self.table.commit(store::session_end(session)).await {
+        let entry = session_entry(AuditEvent::Reused, session, address);
+        match self.table.commit(store::session_end(session).insert(&entry)).await {
             Ok(()) => wrong_credentials(),
             Err(error) => error.into(),
         }
     }
 }
 
+fn session_entry(event: AuditEvent, session: &Session, address: &str) -> AuditEntry {
+    AuditEntry::new(event, &Origin::anybody(address)).user(session.account_id).subject(session.subject())
+}
+
 /// The last id there can be, which is generated in 2089 at the earliest.
-const NOBODY: shared::id::Id = match shared::id::Id::new(shared::id::Id::MAX) {
+const NOBODY: Id = match Id::new(Id::MAX) {
     Some(id) => id,
     None => unreachable!(),
 };

@@ -10,6 +10,8 @@ use shared::{
 
 use crate::{
     account::{Account, Profile, normalized},
+    audit::{AuditEntry, AuditEvent, Origin},
+    mfa::{Challenge, Proof, SecondFactor},
     session::Session,
 };
 
@@ -51,6 +53,38 @@ impl Item for Session {
     fn version(&self) -> Option<u64> {
         Some(self.version)
     }
+}
+
+impl Item for SecondFactor {
+    const TYPE: &'static str = "second_factor";
+
+    fn key(&self) -> Key {
+        second_factor_key(self.account_id)
+    }
+
+    fn version(&self) -> Option<u64> {
+        Some(self.version)
+    }
+}
+
+impl Item for Challenge {
+    const TYPE: &'static str = "challenge";
+
+    fn key(&self) -> Key {
+        challenge_key(self.account_id, &self.challenge_id)
+    }
+
+    fn expires_at(&self) -> Option<Timestamp> {
+        Some(self.expires_at)
+    }
+}
+
+fn second_factor_key(account_id: Id) -> Key {
+    Key::new(format!("ACCOUNT#{account_id}"), "SECOND_FACTOR")
+}
+
+fn challenge_key(account_id: Id, challenge_id: &str) -> Key {
+    Key::new(format!("ACCOUNT#{account_id}"), format!("CHALLENGE#{challenge_id}"))
 }
 
 fn account_key(id: Id) -> Key {
@@ -151,6 +185,23 @@ pub fn session_end(session: &Session) -> Transaction {
     Transaction::new().update(end.add("version", 1))
 }
 
+/// Stores a second factor that is still to be confirmed, in place of one that never was.
+pub fn enrolment(factor: &SecondFactor) -> Transaction {
+    if factor.version == 1 { Transaction::new().insert(factor) } else { Transaction::new().replace(factor) }
+}
+
+/// Stores a second factor after a proof was used; that a recovery code was, goes into the audit log.
+pub fn factor_use(used: &SecondFactor, proof: Proof<'_>, origin: &Origin) -> Transaction {
+    let transaction = Transaction::new().replace(used);
+    match proof {
+        Proof::Otp(_) => transaction,
+        Proof::RecoveryCode(_) => {
+            let entry = AuditEntry::new(AuditEvent::RecoveryCodeUsed, origin).user(used.account_id);
+            transaction.insert(&entry)
+        }
+    }
+}
+
 fn credentials(account_id: Id, password_hash: &str) -> Credentials {
     Credentials { account_id, password_hash: password_hash.to_owned(), changed_at: Timestamp::now() }
 }
@@ -175,4 +226,14 @@ pub async fn password_hash(table: &Table, id: Id) -> Result<Option<String>, Tabl
 /// A session, live or not.
 pub async fn session(table: &Table, account_id: Id, session_id: &str) -> Result<Option<Session>, TableError> {
     table.get(&session_key(account_id, session_id)).await
+}
+
+/// An account's second factor, confirmed or not.
+pub async fn second_factor(table: &Table, account_id: Id) -> Result<Option<SecondFactor>, TableError> {
+    table.get(&second_factor_key(account_id)).await
+}
+
+/// What a sign-in waits for, expired or not.
+pub async fn challenge(table: &Table, account_id: Id, challenge_id: &str) -> Result<Option<Challenge>, TableError> {
+    table.get(&challenge_key(account_id, challenge_id)).await
 }

@@ -1,17 +1,20 @@
-//! Slowing down whoever guesses passwords: per account name and per source address.
+//! Slowing down whoever guesses passwords and codes: per account and per source address.
 
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use shared::{
     http::Problem,
+    id::Id,
     table::{Item, Key, Table, TableError, Transaction, Update},
     time::Timestamp,
 };
 
-use crate::account::normalized;
+use crate::{account::normalized, ticket::sha256};
+
+/// The label of the check that there were not too many failures meanwhile.
+pub const THROTTLED: &str = "throttled";
 
 /// Failures without a delay, for one account name and for one address.
 const FREE_FOR_ACCOUNT: u32 = 5;
@@ -44,78 +47,97 @@ impl Failures {
     }
 }
 
-/// The two counters that an attempt is held against.
+/// The two counters that an attempt is held against: its account's and its source address's.
 pub struct Throttle {
     counters: [(Key, u32); 2],
 }
 
+/// An attempt that may be made, and what is to be written when it is known how it went.
+pub struct Admission {
+    counters: [Counter; 2],
+}
+
+struct Counter {
+    key: Key,
+    free: u32,
+    stored: Option<Failures>,
+}
+
 impl Throttle {
-    pub fn new(username: &str, address: &str) -> Self {
-        let key = |kind: &str, value: &str| {
-            let hash: String = Sha256::digest(value).iter().map(|byte| format!("{byte:02x}")).collect();
-            Key::new(format!("THROTTLE#{kind}#{hash}"), "THROTTLE")
-        };
-        Self {
-            counters: [
-                (key("account", &normalized(username)), FREE_FOR_ACCOUNT),
-                (key("address", address), FREE_FOR_ADDRESS),
-            ],
-        }
+    /// For passwords, whether or not there is such an account.
+    pub fn of_passwords(username: &str, address: &str) -> Self {
+        Self::new("account", &normalized(username), address)
     }
 
-    /// 429 while either counter asks for patience, whether or not there is such an account.
-    pub async fn check(&self, table: &Table) -> Result<(), Problem> {
+    /// For the codes of an account's second factor, which whoever knows the password might guess.
+    pub fn of_codes(account_id: Id, address: &str) -> Self {
+        Self::new("codes", &account_id.to_string(), address)
+    }
+
+    fn new(kind: &str, account: &str, address: &str) -> Self {
+        let key = |kind: &str, value: &str| Key::new(format!("THROTTLE#{kind}#{}", sha256(value)), "THROTTLE");
+        Self { counters: [(key(kind, account), FREE_FOR_ACCOUNT), (key("address", address), FREE_FOR_ADDRESS)] }
+    }
+
+    /// 429 while either counter asks for patience.
+    pub async fn admit(self, table: &Table) -> Result<Admission, Problem> {
+        let [account, address] = self.counters;
+        let (account, address) = tokio::try_join!(Counter::read(table, account), Counter::read(table, address))?;
         let now = Timestamp::now();
-        let [account, address] = &self.counters;
-        let (account, address) = tokio::try_join!(wait(table, account, now), wait(table, address, now))?;
-        match account.max(address).as_secs_f64().ceil() as u32 {
-            0 => Ok(()),
+        match account.wait(now).max(address.wait(now)).as_secs_f64().ceil() as u32 {
+            0 => Ok(Admission { counters: [account, address] }),
             seconds => Err(Problem::too_many_requests(seconds)),
         }
     }
+}
 
-    /// Counts a failed attempt.
-    pub async fn failed(&self, table: &Table) -> Result<(), TableError> {
+impl Admission {
+    /// Counts the attempt as a failure.
+    pub fn failed(&self) -> Transaction {
         let now = Timestamp::now();
+        self.counters.iter().fold(Transaction::new(), |transaction, counter| transaction.update(counter.failed(now)))
+    }
+
+    /// Forgets the account's failures, unless there were more meanwhile than may go without a delay: then
+    /// the check [`THROTTLED`] fails. So of many guesses made at once not one more counts than one by one.
+    pub fn succeeded(&self) -> Transaction {
+        let [Counter { key, free, stored }, _] = &self.counters;
+        let seen = stored.as_ref().map_or(0, |failures| failures.failures);
+        let limit = u64::from(seen.max(free.saturating_sub(1)));
+        Transaction::new().delete_unless_above(THROTTLED, key.clone(), "failures", limit)
+    }
+}
+
+/// The answer to an attempt that was right, but one of too many at once.
+pub fn throttled(error: TableError) -> Problem {
+    if error.failed(THROTTLED) { Problem::too_many_requests(1) } else { error.into() }
+}
+
+impl Counter {
+    async fn read(table: &Table, (key, free): (Key, u32)) -> Result<Self, TableError> {
+        let stored = table.get(&key).await?;
+        Ok(Self { key, free, stored })
+    }
+
+    /// The failures that are not too old to count. DynamoDB may remove those days later.
+    fn remembered(&self, now: Timestamp) -> Option<&Failures> {
+        self.stored.as_ref().filter(|past| past.elapsed(now) <= MEMORY)
+    }
+
+    fn wait(&self, now: Timestamp) -> Duration {
+        let wait = |past: &Failures| delay(past.failures, self.free).saturating_sub(past.elapsed(now));
+        self.remembered(now).map_or(Duration::ZERO, wait)
+    }
+
+    fn failed(&self, now: Timestamp) -> Update {
         let number = |value: i64| AttributeValue::N(value.to_string());
-        let mut transaction = Transaction::new();
-        for (key, _) in &self.counters {
-            let update = Update::anyway(Failures::TYPE, key.clone())
-                .set("key", AttributeValue::S(key.pk.clone()))
-                .set("last_failed_at", number(now.unix_millis()))
-                .set("ttl", number(now.plus(MEMORY).unix_seconds()));
-            // DynamoDB may remove what has outlived its TTL days later.
-            let update = match remembered(table, key, now).await? {
-                Some(_) => update.add("failures", 1),
-                None => update.set("failures", number(1)),
-            };
-            transaction = transaction.update(update);
-        }
-        table.commit(transaction).await
+        let update = Update::anyway(Failures::TYPE, self.key.clone())
+            .set("key", AttributeValue::S(self.key.pk.clone()))
+            .set("last_failed_at", number(now.unix_millis()))
+            .set("ttl", number(now.plus(MEMORY).unix_seconds()));
+        let forgotten = self.stored.is_some() && self.remembered(now).is_none();
+        if forgotten { update.set("failures", number(1)) } else { update.add("failures", 1) }
     }
-
-    /// Forgets the account's failures after its owner has signed in.
-    pub async fn succeeded(&self, table: &Table) -> Result<(), TableError> {
-        let (key, _) = &self.counters[0];
-        let failures: Option<Failures> = table.get(key).await?;
-        if failures.is_none() {
-            return Ok(());
-        }
-        match table.commit(Transaction::new().delete(Failures::TYPE, key.clone())).await {
-            Err(error) if error.is_race() => Ok(()),
-            result => result,
-        }
-    }
-}
-
-async fn wait(table: &Table, (key, free): &(Key, u32), now: Timestamp) -> Result<Duration, TableError> {
-    let failures = remembered(table, key, now).await?;
-    Ok(failures.map_or(Duration::ZERO, |past| delay(past.failures, *free).saturating_sub(past.elapsed(now))))
-}
-
-async fn remembered(table: &Table, key: &Key, now: Timestamp) -> Result<Option<Failures>, TableError> {
-    let failures: Option<Failures> = table.get(key).await?;
-    Ok(failures.filter(|past| past.elapsed(now) <= MEMORY))
 }
 
 /// Nothing for the free failures, then 1 s, doubling with each further one, up to a quarter of an hour.

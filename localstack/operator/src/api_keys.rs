@@ -1,8 +1,8 @@
 use anyhow::{Context, Result};
+use auth::{api_key, audit::Origin};
 use shared::{
     auth::{ApiKeyRecord, ApiKeySecret, Scope},
     id::Id,
-    table::Transaction,
 };
 
 use crate::stack::Stack;
@@ -14,7 +14,8 @@ pub const REQUESTS_PER_SECOND: u32 = 20;
 pub async fn make(stack: &Stack, name: &str, scopes: &[Scope], requests_per_second: u32) -> Result<String> {
     let (id, secret) = (Id::generate(), ApiKeySecret::generate()?);
     let record = ApiKeyRecord::new(id, &secret, name, scopes, requests_per_second, None);
-    let stored = stack.table("platform").commit(Transaction::new().insert(&record)).await;
+    let insertion = api_key::insertion(&record, &Origin::operator(), &stack.table("auth"));
+    let stored = stack.table("platform").commit(insertion).await;
     stored.context("the API key was not stored")?;
     Ok(secret.key_text(id))
 }
@@ -24,7 +25,7 @@ pub async fn revoke(stack: &Stack, id: Id) -> Result<()> {
     let table = stack.table("platform");
     let record = ApiKeyRecord::with_id(&table, id).await?.with_context(|| format!("there is no API key {id}"))?;
     if record.revoked_at.is_none() {
-        table.commit(Transaction::new().replace(&record.revoked())).await?;
+        table.commit(api_key::revocation(&record, &Origin::operator(), &stack.table("auth"))).await?;
     }
     Ok(())
 }

@@ -6,7 +6,10 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use auth::account::{Account, Registration};
+use auth::{
+    account::{Account, Registration},
+    audit::{AuditEntry, AuditEvent, Origin, role_subject},
+};
 use serde::{Deserialize, Serialize};
 use shared::{auth::Scope, event::Role, id::Id, table::TableError};
 
@@ -84,11 +87,14 @@ pub async fn make_account(stack: &Stack, person: &Person<'_>, role: Role, passwo
         password: password.to_owned(),
     };
     let account = Account::new(person.id, &registration, role);
-    match table.commit(auth::store::insertion(&account, &hash)).await {
+    let entry = |event, id| AuditEntry::new(event, &Origin::operator()).user(id);
+    let made = entry(AuditEvent::Registered, person.id).subject(role_subject(role));
+    match table.commit(auth::store::insertion(&account, &hash).insert(&made)).await {
         Err(TableError::Failed(_)) => {
             let stored = auth::store::account(&table, person.id).await?;
             let stored = stored.with_context(|| format!("somebody else is called {}", person.username))?;
-            table.commit(auth::store::password_change(&stored.with_only_session(""), &hash)).await?;
+            let changed = auth::store::password_change(&stored.with_only_session(""), &hash);
+            table.commit(changed.insert(&entry(AuditEvent::PasswordChanged, person.id))).await?;
         }
         result => result?,
     }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
@@ -5,6 +7,8 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::{
+    context::Context,
+    event::Role,
     id::Id,
     table::{
         IndexKey, Indexes, Item, Key, Listing, Page, PageError, PageRequest, Shard, Table, TableError, Transaction,
@@ -18,6 +22,10 @@ const SECRET_BYTES: usize = 32;
 const API_KEYS: &str = "API_KEYS";
 /// A key's requests are counted over so many seconds.
 const RATE_WINDOW_SECONDS: i64 = 10;
+/// A key's use is noted down at most so often.
+const USE_NOTED_EVERY: Duration = Duration::from_secs(3600);
+const RATE: &str = "rate";
+const LAST_USE: &str = "last_use";
 
 /// What an API key may be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +50,9 @@ pub struct ApiKeyRecord {
     pub id: Id,
     /// Whom it was given to.
     pub name: String,
+    /// The client or service that holds it, where the name does not say.
+    #[serde(default)]
+    pub client: Option<String>,
     pub scopes: Vec<Scope>,
     /// Requests that the key may make on average over ten seconds.
     pub requests_per_second: u32,
@@ -50,6 +61,14 @@ pub struct ApiKeyRecord {
     pub created_at: Timestamp,
     pub expires_at: Option<Timestamp>,
     pub revoked_at: Option<Timestamp>,
+    /// To the hour: a use within an hour of this one is not noted down.
+    #[serde(default)]
+    pub last_used_at: Option<Timestamp>,
+    /// The source address and the correlation id of that use.
+    #[serde(default)]
+    pub last_used_from: Option<String>,
+    #[serde(default)]
+    pub last_used_in: Option<String>,
     pub version: u64,
 }
 
@@ -104,14 +123,29 @@ impl ApiKeyRecord {
         Self {
             id,
             name: name.to_owned(),
+            client: None,
             scopes: scopes.to_vec(),
             requests_per_second,
             secret_sha256: hash(&secret.0),
             created_at: Timestamp::now(),
             expires_at,
             revoked_at: None,
+            last_used_at: None,
+            last_used_from: None,
+            last_used_in: None,
             version: 1,
         }
+    }
+
+    /// The record, with who holds the key.
+    #[must_use]
+    pub fn held_by(self, client: Option<String>) -> Self {
+        Self { client, ..self }
+    }
+
+    /// A device if the key is good for sending readings and nothing else; a service otherwise.
+    pub fn role(&self) -> Role {
+        if self.scopes.iter().all(|scope| *scope == Scope::SensorsWrite) { Role::Device } else { Role::Service }
     }
 
     /// The record of a key that is good now: one GetItem.
@@ -142,20 +176,45 @@ impl ApiKeyRecord {
         Self { revoked_at: Some(Timestamp::now()), version: self.version + 1, ..self.clone() }
     }
 
-    /// Counts a request of this key; false when it made too many in the present ten seconds.
-    pub(super) async fn count_request(&self, table: &Table) -> Result<bool, TableError> {
+    /// Counts a request of this key, and notes its use down if that was not done within the hour; false
+    /// when it made too many in the present ten seconds.
+    pub(super) async fn count_request(&self, table: &Table, address: &str) -> Result<bool, TableError> {
+        let note = self.use_to_note(address).map(|update| Transaction::new().update(update)).unwrap_or_default();
+        let counted = match table.commit(note.update(self.request_count())).await {
+            // Another request noted it at the same time.
+            Err(error) if error.failed(LAST_USE) && !error.failed(RATE) => {
+                table.commit(Transaction::new().update(self.request_count())).await
+            }
+            result => result,
+        };
+        match counted {
+            Ok(()) => Ok(true),
+            Err(error) if error.failed(RATE) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn request_count(&self) -> Update {
         let window = Timestamp::now().unix_seconds() / RATE_WINDOW_SECONDS;
         let limit = u64::from(self.requests_per_second) * RATE_WINDOW_SECONDS.unsigned_abs();
         let ttl = AttributeValue::N(((window + 2) * RATE_WINDOW_SECONDS).to_string());
-        let count = Update::anyway("rate", Key::new(format!("RATE#{}#{window}", self.id), "RATE"))
+        Update::anyway(RATE, Key::new(format!("RATE#{}#{window}", self.id), "RATE"))
             .require_below("requests", limit)
             .add("requests", 1)
-            .set("ttl", ttl);
-        match table.commit(Transaction::new().update(count)).await {
-            Ok(()) => Ok(true),
-            Err(error) if error.failed("rate") => Ok(false),
-            Err(error) => Err(error),
-        }
+            .set("ttl", ttl)
+    }
+
+    fn use_to_note(&self, address: &str) -> Option<Update> {
+        let now = Timestamp::now();
+        let text = |value: &str| AttributeValue::S(value.to_owned());
+        let update = Update::existing(LAST_USE, self.key());
+        let update = match self.last_used_at {
+            Some(last) if now.since(last) < USE_NOTED_EVERY => return None,
+            Some(last) => update.require("last_used_at", "=", text(&last.to_string())),
+            None => update.require_absent("last_used_at"),
+        };
+        let update = update.set("last_used_at", text(&now.to_string())).set("last_used_from", text(address));
+        Some(update.set("last_used_in", text(&Context::current().correlation_id)))
     }
 
     fn matches(&self, secret: &str) -> bool {

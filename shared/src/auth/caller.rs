@@ -4,7 +4,11 @@ use axum::{
 };
 
 use super::{ApiKeyRecord, Claims, Identity, Scope};
-use crate::{event::Role, http::Problem, id::Id};
+use crate::{
+    event::Role,
+    http::{Problem, SourceAddress},
+    id::Id,
+};
 
 /// Who sent the request. As an argument of a handler, answers 401 to nobody in particular.
 #[derive(Clone, Debug)]
@@ -32,6 +36,13 @@ impl Caller {
         match &self.subject {
             Subject::User { claims, .. } => Ok(claims),
             Subject::ApiKey(_) => Err(Problem::forbidden("an API key cannot act as a user")),
+        }
+    }
+
+    pub fn role(&self) -> Role {
+        match &self.subject {
+            Subject::User { claims, .. } => claims.role,
+            Subject::ApiKey(key) => key.role(),
         }
     }
 
@@ -86,7 +97,8 @@ impl Caller {
         if let (Some(text), Some(table)) = (text, &identity.api_keys)
             && let Some(key) = ApiKeyRecord::find(table, text).await?
         {
-            return match key.count_request(table).await? {
+            let SourceAddress(address) = SourceAddress::of(parts);
+            return match key.count_request(table, &address).await? {
                 true => Ok(Self { subject: Subject::ApiKey(key) }),
                 false => Err(Problem::too_many_requests(1)),
             };

@@ -3,13 +3,16 @@ use serde::{Deserialize, Serialize};
 use super::payload;
 use crate::id::Id;
 
-/// What a signed-in user may do.
+/// What a caller may do. People are customers or admins; whoever comes with an API key is a device
+/// or a service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     #[default]
     Customer,
     Admin,
+    Device,
+    Service,
 }
 
 /// Somebody signed up with auth.

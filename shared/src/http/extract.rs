@@ -50,12 +50,18 @@ impl<S: Send + Sync> FromRequestParts<S> for SourceAddress {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::of(parts))
+    }
+}
+
+impl SourceAddress {
+    pub(crate) fn of(parts: &Parts) -> Self {
         let address = match parts.extensions.get::<RequestContext>() {
             Some(RequestContext::ApiGatewayV1(context)) => context.identity.source_ip.clone(),
             Some(RequestContext::ApiGatewayV2(context)) => context.http.source_ip.clone(),
             _ => None,
         };
-        Ok(Self(address.unwrap_or_else(|| "unknown".to_owned())))
+        Self(address.unwrap_or_else(|| "unknown".to_owned()))
     }
 }
 

@@ -1,4 +1,4 @@
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use axum::{
     Json,
@@ -25,6 +25,7 @@ pub struct Problem {
     detail: String,
     errors: Vec<FieldError>,
     retry_after: Option<u32>,
+    member: Option<Box<(&'static str, String)>>,
 }
 
 /// One wrong field of a request.
@@ -47,12 +48,14 @@ struct ProblemBody<'a> {
     correlation_id: String,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldError],
+    #[serde(flatten)]
+    member: Option<BTreeMap<&'static str, &'a str>>,
 }
 
 impl Problem {
     /// A problem with a stable `code` for programs and a `detail` for people.
     pub fn new(status: StatusCode, code: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
-        Self { status, code: code.into(), detail: detail.into(), errors: Vec::new(), retry_after: None }
+        Self { status, code: code.into(), detail: detail.into(), errors: Vec::new(), retry_after: None, member: None }
     }
 
     /// 400: the request cannot be read.
@@ -121,6 +124,12 @@ impl Problem {
         Self { retry_after: Some(seconds), ..self }
     }
 
+    /// The same problem, with a member of its own (RFC 9457, section 3.2).
+    #[must_use]
+    pub fn with_member(self, name: &'static str, value: String) -> Self {
+        Self { member: Some(Box::new((name, value))), ..self }
+    }
+
     /// The same problem, pointing at a field.
     #[must_use]
     pub fn at(self, pointer: impl Into<String>) -> Self {
@@ -147,6 +156,7 @@ impl IntoResponse for Problem {
             detail: &self.detail,
             correlation_id: Context::current().correlation_id,
             errors: &self.errors,
+            member: self.member.as_deref().map(|(name, value)| BTreeMap::from([(*name, value.as_str())])),
         };
         let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();

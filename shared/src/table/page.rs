@@ -3,6 +3,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use super::{Item, Table, TableError, item::from_attributes};
 use crate::id::Id;
@@ -21,6 +22,11 @@ impl Shard {
         format!("{list}#{}", (id.value() >> 1) % SHARDS)
     }
 
+    /// The index partition of what has this random id in the list called `list`.
+    pub fn of_uuid(list: &str, id: Uuid) -> String {
+        format!("{list}#{}", id.as_u128() % u128::from(SHARDS))
+    }
+
     /// Every partition of the list called `list`.
     pub fn all(list: &str) -> Vec<String> {
         (0..SHARDS).map(|shard| format!("{list}#{shard}")).collect()
@@ -32,17 +38,25 @@ impl Shard {
 pub struct Listing {
     index: &'static str,
     partitions: Vec<String>,
+    from: Option<String>,
+    before: Option<String>,
 }
 
 impl Listing {
     /// One partition of an index.
     pub fn partition(index: &'static str, partition: impl Into<String>) -> Self {
-        Self { index, partitions: vec![partition.into()] }
+        Self { index, partitions: vec![partition.into()], from: None, before: None }
     }
 
     /// A list spread over write shards.
     pub fn sharded(index: &'static str, list: &str) -> Self {
-        Self { index, partitions: Shard::all(list) }
+        Self { index, partitions: Shard::all(list), from: None, before: None }
+    }
+
+    /// Only the entries whose sort key is at or above `from` and below `before`.
+    #[must_use]
+    pub fn between(self, from: Option<String>, before: Option<String>) -> Self {
+        Self { from, before, ..self }
     }
 
     /// What a cursor of this list says of its origin, so that it cannot continue another list.
@@ -144,12 +158,13 @@ impl Table {
     /// Costs the same wherever the page lies in the list and however long the list is. Entries
     /// with the same sort key in different partitions must not exist: sort keys are unique ids.
     pub async fn page<T: Item>(&self, listing: &Listing, request: &PageRequest) -> Result<Page<T>, PageError> {
-        let before = match &request.cursor {
+        let cursor = match &request.cursor {
             Some(cursor) if cursor.tag != listing.tag() => return Err(InvalidCursor.into()),
             cursor => cursor.as_ref().map(|cursor| cursor.last.as_str()),
         };
+        let before = [cursor, listing.before.as_deref()].into_iter().flatten().min();
         let limit = request.limit();
-        let reads = listing.partitions.iter().map(|partition| self.newest(listing.index, partition, before, limit + 1));
+        let reads = listing.partitions.iter().map(|partition| self.newest(listing, partition, before, limit + 1));
         let mut entries: Vec<(String, T)> = try_join_all(reads).await?.into_iter().flatten().collect();
         entries.sort_by(|(a, _), (b, _)| b.cmp(a));
         let more = entries.len() > limit;
@@ -165,26 +180,35 @@ impl Table {
     /// The items of one index partition below `before`, highest sort key first, with their sort keys.
     async fn newest<T: Item>(
         &self,
-        index: &str,
+        listing: &Listing,
         partition: &str,
         before: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(String, T)>, TableError> {
-        let condition =
-            before.map_or_else(|| format!("{index}pk = :pk"), |_| format!("{index}pk = :pk AND {index}sk < :before"));
+        let (index, from) = (listing.index, listing.from.as_deref());
+        let bounds = match (from, before) {
+            (None, None) => String::new(),
+            (None, Some(_)) => format!(" AND {index}sk < :before"),
+            (Some(_), None) => format!(" AND {index}sk >= :from"),
+            (Some(_), Some(_)) => format!(" AND {index}sk BETWEEN :from AND :before"),
+        };
+        if from.zip(before).is_some_and(|(from, before)| from >= before) {
+            return Ok(Vec::new());
+        }
+        let value = |text: &str| AttributeValue::S(text.to_owned());
         let query = self
             .client
             .query()
             .table_name(self.name())
             .index_name(index)
-            .key_condition_expression(condition)
-            .expression_attribute_values(":pk", AttributeValue::S(partition.to_owned()))
-            .set_limit(i32::try_from(limit).ok())
+            .key_condition_expression(format!("{index}pk = :pk{bounds}"))
+            .expression_attribute_values(":pk", value(partition))
+            // BETWEEN takes in its upper end, which is left out below.
+            .set_limit(i32::try_from(limit + usize::from(from.is_some())).ok())
             .scan_index_forward(false);
-        let query = match before {
-            Some(before) => query.expression_attribute_values(":before", AttributeValue::S(before.to_owned())),
-            None => query,
-        };
+        let query = from.into_iter().fold(query, |query, from| query.expression_attribute_values(":from", value(from)));
+        let query =
+            before.into_iter().fold(query, |query, before| query.expression_attribute_values(":before", value(before)));
         let answer = query.send().await.map_err(TableError::unavailable)?;
         let sort_key = format!("{index}sk");
         answer
@@ -193,8 +217,10 @@ impl Table {
             .into_iter()
             .map(|attributes| {
                 let key = attributes.get(&sort_key).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
-                from_attributes(attributes).map(|item| (key, item))
+                (key, attributes)
             })
+            .filter(|(key, _)| before != Some(key))
+            .map(|(key, attributes)| from_attributes(attributes).map(|item| (key, item)))
             .collect()
     }
 }

@@ -1,4 +1,4 @@
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use aws_sdk_dynamodb::{
     error::{DisplayErrorContext, SdkError},
@@ -37,6 +37,8 @@ struct Write {
     label: &'static str,
     kind: WriteKind,
     condition: Option<Condition>,
+    /// Another table than the one that commits.
+    table: Option<Arc<str>>,
 }
 
 #[derive(Clone, Debug)]
@@ -125,10 +127,21 @@ impl Transaction {
 
     /// Removes an item that must exist; a check labelled `label` fails if it does not.
     #[must_use]
-    pub fn delete(mut self, label: &'static str, key: Key) -> Self {
+    pub fn delete(self, label: &'static str, key: Key) -> Self {
         let condition = Condition { expression: "attribute_exists(pk)".into(), ..Condition::default() };
-        self.writes.push(Write { label, kind: WriteKind::Delete(key), condition: Some(condition) });
-        self
+        self.write(label, WriteKind::Delete(key), Some(condition))
+    }
+
+    /// Removes an item, if it exists, unless its number `attribute` is above `limit`: then a check
+    /// labelled `label` fails.
+    #[must_use]
+    pub fn delete_unless_above(self, label: &'static str, key: Key, attribute: &str, limit: u64) -> Self {
+        let condition = Condition {
+            expression: "attribute_not_exists(pk) OR #number <= :limit".to_owned(),
+            names: vec![("#number".to_owned(), attribute.to_owned())],
+            values: vec![(":limit".to_owned(), AttributeValue::N(limit.to_string()))],
+        };
+        self.write(label, WriteKind::Delete(key), Some(condition))
     }
 
     /// Removes an item of this version; a check labelled with its type fails if another is stored.
@@ -139,13 +152,12 @@ impl Transaction {
             return self;
         };
         let condition = Condition::version(version);
-        self.writes.push(Write { label: T::TYPE, kind: WriteKind::Delete(item.key()), condition: Some(condition) });
-        self
+        self.write(T::TYPE, WriteKind::Delete(item.key()), Some(condition))
     }
 
     /// Changes single attributes of an item.
     #[must_use]
-    pub fn update(mut self, update: Update) -> Self {
+    pub fn update(self, update: Update) -> Self {
         let Update { label, key, sets, adds, removes, conditions, names, values } = update;
         let mut expression = String::new();
         for (verb, parts) in [("SET", sets), ("ADD", adds), ("REMOVE", removes)] {
@@ -155,16 +167,39 @@ impl Transaction {
         }
         let condition = Condition { expression: conditions.join(" AND "), names, values };
         let kind = WriteKind::Update { key, expression: expression.trim_end().to_owned() };
-        self.writes.push(Write { label, kind, condition: Some(condition) });
+        self.write(label, kind, Some(condition))
+    }
+
+    /// The writes of this transaction, and of another.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.writes.extend(other.writes);
+        self.error = self.error.or(other.error);
+        self
+    }
+
+    /// The same writes, to this table, whichever table [commits](Table::commit) them.
+    #[must_use]
+    pub fn to(mut self, table: &Table) -> Self {
+        for write in &mut self.writes {
+            write.table = Some(table.name.clone());
+        }
+        self
+    }
+
+    fn write(mut self, label: &'static str, kind: WriteKind, condition: Option<Condition>) -> Self {
+        self.writes.push(Write { label, kind, condition, table: None });
         self
     }
 
     fn put<T: Item>(mut self, label: &'static str, item: &T, condition: Option<Condition>) -> Self {
         match to_attributes(item) {
-            Ok(attributes) => self.writes.push(Write { label, kind: WriteKind::Put(attributes), condition }),
-            Err(error) => self.error = Some(error),
+            Ok(attributes) => self.write(label, WriteKind::Put(attributes), condition),
+            Err(error) => {
+                self.error = Some(error);
+                self
+            }
         }
-        self
     }
 
     pub(crate) fn fail(mut self, item: &'static str, reason: impl fmt::Display) -> Self {
@@ -245,6 +280,14 @@ impl Update {
         self
     }
 
+    /// Requires the item to have no such attribute.
+    #[must_use]
+    pub fn require_absent(mut self, attribute: &str) -> Self {
+        let name = self.name(attribute);
+        self.conditions.push(format!("attribute_not_exists({name})"));
+        self
+    }
+
     fn name(&mut self, attribute: &str) -> String {
         let placeholder = format!("#n{}", self.names.len());
         self.names.push((placeholder.clone(), attribute.to_owned()));
@@ -262,6 +305,7 @@ impl Write {
     fn into_item(self, table: &str) -> Result<TransactWriteItem, TableError> {
         let on_failure = ReturnValuesOnConditionCheckFailure::AllOld;
         let label = self.label;
+        let table = self.table.as_deref().unwrap_or(table);
         let malformed = |error: aws_sdk_dynamodb::error::BuildError| TableError::malformed(label, error);
         let condition = self.condition.unwrap_or_default();
         let expression = Some(condition.expression).filter(|text| !text.is_empty());

@@ -1,3 +1,4 @@
-//! What auth does when users tells of something.
+//! What auth does when users tells of something, and when an API key was used.
 
+pub mod key_use;
 pub mod user_events;

@@ -9,7 +9,11 @@ use shared::{
     table::{Table, Transaction},
 };
 
-use crate::store::{self, EMAIL};
+use crate::{
+    account::Account,
+    audit::{AuditEntry, AuditEvent, Origin},
+    store::{self, EMAIL},
+};
 
 pub struct UserEvents {
     pub table: Table,
@@ -38,8 +42,11 @@ impl Consumer for UserEvents {
 impl UserEvents {
     async fn deleted(&self, delivery: &Delivery, user: UserDeleted) -> Result<(), ConsumerError> {
         let account = store::account(&self.table, user.user_id).await?.filter(|account| !account.disabled);
-        let transaction =
-            account.map_or_else(Transaction::new, |account| Transaction::new().replace(&account.disable()));
+        let end = |account: Account| {
+            let entry = AuditEntry::new(AuditEvent::Disabled, &Origin::service("users")).user(user.user_id);
+            Transaction::new().replace(&account.disable()).insert(&entry)
+        };
+        let transaction = account.map(end).unwrap_or_default();
         Ok(self.table.commit(transaction.once(delivery)).await?)
     }
 

@@ -7,8 +7,12 @@ use shared::{
     table::Table,
 };
 
-use super::signed_in;
-use crate::{password, store, throttle::Throttle};
+use super::{check_password, signed_in};
+use crate::{
+    audit::{AuditEntry, AuditEvent, Origin},
+    password, store,
+    throttle::throttled,
+};
 
 pub const PATHS: &[&str] = &["/api/auth/change-password", "/auth/change-password"];
 
@@ -40,14 +44,11 @@ async fn change_password(
     Valid(change): Valid<PasswordChange>,
 ) -> Result<StatusCode, Problem> {
     let (account, session) = signed_in(&table, &caller).await?;
-    let throttle = Throttle::new(&account.profile.username, &address);
-    throttle.check(&table).await?;
-    let hash = store::password_hash(&table, account.profile.id).await?;
-    if !password::verify(&change.current_password, hash.as_deref()) {
-        throttle.failed(&table).await?;
-        return Err(Problem::forbidden("the current password is wrong").at("/current_password"));
-    }
+    let origin = Origin::of(&caller, &address);
+    let allowed = check_password(&table, &account, &origin, &change.current_password, "/current_password").await?;
     let hash = password::hash(&change.new_password).map_err(Problem::internal)?;
-    table.commit(store::password_change(&account.with_only_session(&session.session_id), &hash)).await?;
+    let entry = AuditEntry::new(AuditEvent::PasswordChanged, &origin).user(account.profile.id);
+    let changed = store::password_change(&account.with_only_session(&session.session_id), &hash);
+    table.commit(allowed.and(changed).insert(&entry)).await.map_err(throttled)?;
     Ok(StatusCode::NO_CONTENT)
 }

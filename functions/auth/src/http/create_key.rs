@@ -9,14 +9,17 @@ use garde::Validate;
 use serde::{Deserialize, Serialize};
 use shared::{
     auth::{ApiKeyRecord, ApiKeySecret, Caller, Scope},
-    http::{Endpoint, Problem, Valid, routes},
+    http::{Endpoint, Problem, SourceAddress, Valid, routes},
     id::Id,
     idempotency::{Idempotency, Once},
-    table::{Table, Transaction},
     time::Timestamp,
 };
 
-use crate::api_key::ApiKey;
+use super::signed_in_admin;
+use crate::{
+    api_key::{ApiKey, Keys, insertion},
+    audit::Origin,
+};
 
 pub const PATHS: &[&str] = &["/api/auth/keys", "/auth/keys"];
 
@@ -26,6 +29,9 @@ struct NewKey {
     /// Whom it is for.
     #[garde(length(chars, min = 1, max = 100))]
     name: String,
+    /// The client or service that holds it, where the name does not say.
+    #[garde(inner(length(chars, min = 1, max = 100)))]
+    client: Option<String>,
     #[garde(length(min = 1, max = 10))]
     scopes: Vec<Scope>,
     #[serde(default = "default_rate")]
@@ -56,28 +62,31 @@ struct CreatedKey {
 
 /// What `main` serves.
 pub fn endpoint() -> Endpoint {
-    Ok(router(Table::from_env_variable("PLATFORM_TABLE_NAME")?))
+    Ok(router(Keys::from_env()?))
 }
 
-pub fn router(platform: Table) -> Router {
-    routes(PATHS, post(create_key)).with_state(platform)
+pub fn router(keys: Keys) -> Router {
+    routes(PATHS, post(create_key)).with_state(keys)
 }
 
 /// `POST /api/auth/keys`: make an API key, as an admin. Its text is answered now and never again, not
 /// even to a repetition with the same `Idempotency-Key`, which answers without it.
 async fn create_key(
-    State(platform): State<Table>,
+    State(keys): State<Keys>,
     caller: Caller,
     idempotency: Idempotency,
+    SourceAddress(address): SourceAddress,
     Valid(new): Valid<NewKey>,
 ) -> Result<Response, Problem> {
-    caller.must_be_admin()?;
+    signed_in_admin(&keys.auth, &caller).await?;
+    let origin = Origin::of(&caller, &address);
     let secret = ApiKeySecret::generate().map_err(Problem::internal)?;
     let make = |id: Id| {
         let record = ApiKeyRecord::new(id, &secret, &new.name, &new.scopes, new.requests_per_second, new.expires_at);
-        Ok((Transaction::new().insert_new(&record), ApiKey::from(record)))
+        let record = record.held_by(new.client.clone());
+        Ok((insertion(&record, &origin, &keys.auth), ApiKey::from(record)))
     };
-    match idempotency.create(&platform, &new, make).await? {
+    match idempotency.create(&keys.platform, &new, make).await? {
         Once::First(record) => {
             let key = secret.key_text(record.id);
             Ok((StatusCode::CREATED, Json(CreatedKey { record, key })).into_response())

@@ -2,28 +2,25 @@ use axum::{Router, extract::State, routing::get};
 use shared::{
     auth::{ApiKeyRecord, Caller},
     http::{Endpoint, Problem, routes},
-    table::{Page, PageRequest, Table},
+    table::{Page, PageRequest},
 };
 
-use crate::api_key::ApiKey;
+use super::signed_in_admin;
+use crate::api_key::{ApiKey, Keys};
 
 pub const PATHS: &[&str] = &["/api/auth/keys", "/auth/keys"];
 
 /// What `main` serves.
 pub fn endpoint() -> Endpoint {
-    Ok(router(Table::from_env_variable("PLATFORM_TABLE_NAME")?))
+    Ok(router(Keys::from_env()?))
 }
 
-pub fn router(platform: Table) -> Router {
-    routes(PATHS, get(list_keys)).with_state(platform)
+pub fn router(keys: Keys) -> Router {
+    routes(PATHS, get(list_keys)).with_state(keys)
 }
 
 /// `GET /api/auth/keys`: all API keys, newest first, the revoked among them, for an admin.
-async fn list_keys(
-    State(platform): State<Table>,
-    caller: Caller,
-    request: PageRequest,
-) -> Result<Page<ApiKey>, Problem> {
-    caller.must_be_admin()?;
-    Ok(ApiKeyRecord::page(&platform, &request).await?.map(ApiKey::from))
+async fn list_keys(State(keys): State<Keys>, caller: Caller, request: PageRequest) -> Result<Page<ApiKey>, Problem> {
+    signed_in_admin(&keys.auth, &caller).await?;
+    Ok(ApiKeyRecord::page(&keys.platform, &request).await?.map(ApiKey::from))
 }

@@ -3,18 +3,29 @@ use garde::Validate;
 use serde::Deserialize;
 use shared::http::{Endpoint, Problem, SourceAddress, Valid, routes};
 
-use crate::{Auth, password, sign_in::Tokens};
+use crate::{Auth, mfa::Proof, password, sign_in::Tokens};
 
 pub const PATHS: &[&str] = &["/api/auth/login", "/auth/login"];
 
 #[derive(Deserialize, Validate)]
 #[serde(deny_unknown_fields)]
 struct Login {
-    #[garde(length(chars, min = 1, max = 254))]
-    username: String,
-    #[serde(deserialize_with = "password::read")]
-    #[garde(length(chars, min = 1, max = 128))]
-    password: String,
+    #[garde(inner(length(chars, min = 1, max = 254)))]
+    username: Option<String>,
+    #[serde(default, deserialize_with = "password::read_optional")]
+    #[garde(inner(length(chars, min = 1, max = 128)))]
+    password: Option<String>,
+    /// Instead of name and password, to go on from a 403 `mfa_required`.
+    #[serde(default, deserialize_with = "password::read_optional")]
+    #[garde(inner(length(chars, min = 1, max = 512)))]
+    mfa_token: Option<String>,
+    /// Six digits from an authenticator app.
+    #[serde(default, deserialize_with = "password::read_optional")]
+    #[garde(inner(length(chars, min = 1, max = 64)))]
+    otp: Option<String>,
+    #[serde(default, deserialize_with = "password::read_optional")]
+    #[garde(inner(length(chars, min = 1, max = 64)))]
+    recovery_code: Option<String>,
 }
 
 /// What `main` serves.
@@ -26,11 +37,21 @@ pub fn router(auth: Auth) -> Router {
     routes(PATHS, post(login)).with_state(auth)
 }
 
-/// `POST /api/auth/login`: sign in with JSON.
+/// `POST /api/auth/login`: sign in with JSON, in one request or, with a second factor, in two.
 async fn login(
     State(auth): State<Auth>,
     SourceAddress(address): SourceAddress,
     Valid(login): Valid<Login>,
 ) -> Result<Json<Tokens>, Problem> {
-    Ok(Json(auth.sign_in(&login.username, &login.password, &address).await?))
+    let proof = Proof::of(login.otp.as_deref(), login.recovery_code.as_deref())?;
+    let missing = |pointer| Problem::invalid_field(pointer, "missing");
+    let tokens = match &login.mfa_token {
+        Some(mfa_token) => auth.answer_challenge(mfa_token, proof.ok_or_else(|| missing("/otp"))?, &address).await?,
+        None => {
+            let username = login.username.as_deref().ok_or_else(|| missing("/username"))?;
+            let password = login.password.as_deref().ok_or_else(|| missing("/password"))?;
+            auth.sign_in(username, password, proof, &address).await?
+        }
+    };
+    Ok(Json(tokens))
 }

@@ -1,12 +1,15 @@
 use axum::{Router, extract::State, http::StatusCode, routing::post};
 use shared::{
     auth::Caller,
-    http::{Endpoint, Problem, routes},
+    http::{Endpoint, Problem, SourceAddress, routes},
     table::Table,
 };
 
 use super::signed_in;
-use crate::store;
+use crate::{
+    audit::{AuditEntry, AuditEvent, Origin},
+    store,
+};
 
 pub const PATHS: &[&str] = &["/api/auth/logout", "/auth/logout"];
 
@@ -20,8 +23,13 @@ pub fn router(table: Table) -> Router {
 }
 
 /// `POST /api/auth/logout`: end the session, and with it its refresh token.
-async fn logout(State(table): State<Table>, caller: Caller) -> Result<StatusCode, Problem> {
-    let (_, session) = signed_in(&table, &caller).await?;
-    table.commit(store::session_end(&session)).await?;
+async fn logout(
+    State(table): State<Table>,
+    caller: Caller,
+    SourceAddress(address): SourceAddress,
+) -> Result<StatusCode, Problem> {
+    let (account, session) = signed_in(&table, &caller).await?;
+    let entry = AuditEntry::new(AuditEvent::SignedOut, &Origin::of(&caller, &address)).user(account.profile.id);
+    table.commit(store::session_end(&session).insert(&entry.subject(session.subject()))).await?;
     Ok(StatusCode::NO_CONTENT)
 }

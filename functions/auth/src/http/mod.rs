@@ -1,5 +1,6 @@
 //! The auth endpoints, each under `/api/auth` and `/auth`.
 
+pub mod audit;
 pub mod change_password;
 pub mod create_key;
 pub mod health;
@@ -8,6 +9,9 @@ pub mod list_keys;
 pub mod login;
 pub mod logout;
 pub mod me;
+pub mod mfa_confirm;
+pub mod mfa_disable;
+pub mod mfa_enroll;
 pub mod register;
 pub mod revoke_key;
 pub mod token;
@@ -17,13 +21,19 @@ pub mod verify;
 use shared::{
     auth::Caller,
     http::Problem,
-    table::{Table, TableError},
+    table::{Table, TableError, Transaction},
+    time::Timestamp,
 };
 
 use crate::{
     account::Account,
+    audit::{AuditEntry, AuditEvent, Origin},
+    mfa::{Proof, SecondFactor},
+    password,
+    sealing::Sealer,
     session::Session,
     store::{self, EMAIL, USERNAME},
+    throttle::Throttle,
 };
 
 /// The caller's account and session, if the session has not ended; 401 if it has.
@@ -31,6 +41,51 @@ async fn signed_in(table: &Table, caller: &Caller) -> Result<(Account, Session),
     let (id, claims) = (caller.user_id()?, caller.claims()?);
     let (account, session) = tokio::try_join!(store::account(table, id), store::session(table, id, &claims.sid))?;
     account.zip(session).filter(|(account, session)| session.is_live(account)).ok_or_else(Problem::unauthenticated)
+}
+
+/// [`signed_in`] for what is only an admin's to do: 403 for everybody else.
+async fn signed_in_admin(table: &Table, caller: &Caller) -> Result<(), Problem> {
+    caller.must_be_admin()?;
+    signed_in(table, caller).await.map(|_| ())
+}
+
+/// Lets the caller go on who knows the account's present password, with what to commit along with what it
+/// was asked for; 403 at `pointer` for another, and 429 for guessing.
+async fn check_password(
+    table: &Table,
+    account: &Account,
+    origin: &Origin,
+    password: &str,
+    pointer: &str,
+) -> Result<Transaction, Problem> {
+    let id = account.profile.id;
+    let admission = Throttle::of_passwords(&account.profile.username, origin.address()).admit(table).await?;
+    let hash = store::password_hash(table, id).await?;
+    if password::verify(password, hash.as_deref()) {
+        return Ok(admission.succeeded());
+    }
+    let entry = AuditEntry::new(AuditEvent::PasswordRefused, origin).user(id);
+    table.commit(admission.failed().insert(&entry)).await?;
+    Err(Problem::forbidden("the current password is wrong").at(pointer))
+}
+
+/// Lets the caller go on who has the second factor, with what to commit along with what it was asked for,
+/// and the factor after the proof was used; 403 at the proof's field for another, and 429 for guessing.
+async fn check_proof(
+    table: &Table,
+    sealer: &Sealer,
+    factor: &SecondFactor,
+    proof: Proof<'_>,
+    origin: &Origin,
+) -> Result<(Transaction, SecondFactor), Problem> {
+    let id = factor.account_id;
+    let admission = Throttle::of_codes(id, origin.address()).admit(table).await?;
+    if let Some(used) = factor.using(proof, sealer, Timestamp::now()).await? {
+        return Ok((admission.succeeded(), used));
+    }
+    let entry = AuditEntry::new(AuditEvent::MfaRefused, origin).user(id);
+    table.commit(admission.failed().insert(&entry)).await?;
+    Err(Problem::forbidden("the code is wrong or was used before").at(proof.pointer()))
 }
 
 /// 409 for a user name or an e-mail address that another account has.

@@ -1,7 +1,7 @@
 use axum::{Router, extract::State, routing::post};
 use shared::{
     event::Role,
-    http::{Endpoint, Problem, Valid, routes},
+    http::{Endpoint, Problem, SourceAddress, Valid, routes},
     id::Id,
     idempotency::{Idempotency, Once},
     table::Table,
@@ -10,6 +10,7 @@ use shared::{
 use super::taken;
 use crate::{
     account::{Account, Profile, Registration},
+    audit::{AuditEntry, AuditEvent, Origin},
     password, store,
 };
 
@@ -28,12 +29,14 @@ pub fn router(table: Table) -> Router {
 async fn register(
     State(table): State<Table>,
     idempotency: Idempotency,
+    SourceAddress(address): SourceAddress,
     Valid(registration): Valid<Registration>,
 ) -> Result<Once<Profile>, Problem> {
     let password_hash = password::hash(&registration.password).map_err(Problem::internal)?;
     let sign_up = |id: Id| {
         let account = Account::new(id.even(), &registration, Role::Customer);
-        Ok((store::insertion(&account, &password_hash), account.profile))
+        let entry = AuditEntry::new(AuditEvent::Registered, &Origin::anybody(&address)).user(account.profile.id);
+        Ok((store::insertion(&account, &password_hash).insert(&entry), account.profile))
     };
     idempotency.create_or(&table, &registration, sign_up, taken).await
 }

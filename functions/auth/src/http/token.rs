@@ -3,7 +3,7 @@ use garde::Validate;
 use serde::Deserialize;
 use shared::http::{Endpoint, Form, Problem, SourceAddress, routes};
 
-use crate::{Auth, sign_in::Tokens};
+use crate::{Auth, mfa::Proof, sign_in::Tokens};
 
 pub const PATHS: &[&str] = &["/api/auth/token", "/auth/token"];
 
@@ -18,6 +18,42 @@ struct Grant {
     password: Option<String>,
     #[garde(inner(length(chars, min = 1, max = 512)))]
     refresh_token: Option<String>,
+    #[garde(inner(length(chars, min = 1, max = 512)))]
+    mfa_token: Option<String>,
+    #[garde(inner(length(chars, min = 1, max = 64)))]
+    otp: Option<String>,
+    #[garde(inner(length(chars, min = 1, max = 64)))]
+    recovery_code: Option<String>,
+    /// Refused rather than ignored, as OAuth 2 does with what it does not know: nobody is to believe that
+    /// a request chooses these.
+    #[garde(custom(not_to_choose))]
+    role: Option<String>,
+    #[garde(custom(not_to_choose))]
+    admin: Option<String>,
+    #[garde(custom(not_to_choose))]
+    is_admin: Option<String>,
+    #[garde(custom(not_to_choose))]
+    id: Option<String>,
+}
+
+fn not_to_choose(value: &Option<String>, (): &()) -> garde::Result {
+    if value.is_some() { Err(garde::Error::new("not for a request to choose")) } else { Ok(()) }
+}
+
+impl Grant {
+    /// The grant's type; the mfa grants also under the names that Auth0 gives them.
+    fn kind(&self) -> String {
+        let implied = match (&self.refresh_token, &self.mfa_token) {
+            (Some(_), _) => "refresh_token",
+            (None, Some(_)) => "mfa-otp",
+            (None, None) => "password",
+        };
+        let given = self.grant_type.as_deref().unwrap_or(implied);
+        match given.trim_start_matches("http://auth0.com/oauth/grant-type/") {
+            mfa if mfa.starts_with("mfa") => mfa.replace('_', "-"),
+            other => other.to_owned(),
+        }
+    }
 }
 
 /// What `main` serves.
@@ -29,22 +65,32 @@ pub fn router(auth: Auth) -> Router {
     routes(PATHS, post(token)).with_state(auth)
 }
 
-/// `POST /api/auth/token`: OAuth 2's password and refresh_token grants (RFC 6749), as a form.
+/// `POST /api/auth/token`: OAuth 2's password and refresh_token grants (RFC 6749), as a form, and the
+/// grants mfa-otp and mfa-recovery-code that go on from a 403 `mfa_required`.
 async fn token(
     State(auth): State<Auth>,
     SourceAddress(address): SourceAddress,
     Form(grant): Form<Grant>,
 ) -> Result<Json<Tokens>, Problem> {
     let missing = |field: &str| Problem::invalid_field(format!("/{field}"), "missing");
-    let implied = if grant.refresh_token.is_some() { "refresh_token" } else { "password" };
-    let tokens = match grant.grant_type.as_deref().unwrap_or(implied) {
+    let proof = Proof::of(grant.otp.as_deref(), grant.recovery_code.as_deref())?;
+    let tokens = match grant.kind().as_str() {
         "password" => {
-            let username = grant.username.ok_or_else(|| missing("username"))?;
-            let password = grant.password.ok_or_else(|| missing("password"))?;
-            auth.sign_in(&username, &password, &address).await?
+            let username = grant.username.as_deref().ok_or_else(|| missing("username"))?;
+            let password = grant.password.as_deref().ok_or_else(|| missing("password"))?;
+            auth.sign_in(username, password, proof, &address).await?
         }
-        "refresh_token" => auth.refresh(&grant.refresh_token.ok_or_else(|| missing("refresh_token"))?).await?,
-        _ => return Err(Problem::invalid_field("/grant_type", "password or refresh_token")),
+        "refresh_token" => {
+            let refresh_token = grant.refresh_token.as_deref().ok_or_else(|| missing("refresh_token"))?;
+            auth.refresh(refresh_token, &address).await?
+        }
+        "mfa-otp" | "mfa-recovery-code" => {
+            let mfa_token = grant.mfa_token.as_deref().ok_or_else(|| missing("mfa_token"))?;
+            auth.answer_challenge(mfa_token, proof.ok_or_else(|| missing("otp"))?, &address).await?
+        }
+        _ => {
+            return Err(Problem::invalid_field("/grant_type", "password, refresh_token, mfa-otp or mfa-recovery-code"));
+        }
     };
     Ok(Json(tokens))
 }

@@ -1,7 +1,7 @@
 use axum::{Json, Router, extract::State, routing::put};
 use shared::{
     auth::Caller,
-    http::{Endpoint, Problem, Valid, routes},
+    http::{Endpoint, Problem, SourceAddress, Valid, routes},
     table::Table,
     time::Timestamp,
 };
@@ -9,6 +9,7 @@ use shared::{
 use super::{signed_in, taken};
 use crate::{
     account::{AccountChange, Profile},
+    audit::{AuditEntry, AuditEvent, Origin},
     store,
 };
 
@@ -27,13 +28,15 @@ pub fn router(table: Table) -> Router {
 async fn update_me(
     State(table): State<Table>,
     caller: Caller,
+    SourceAddress(address): SourceAddress,
     Valid(change): Valid<AccountChange>,
 ) -> Result<Json<Profile>, Problem> {
     let (account, _) = signed_in(&table, &caller).await?;
     let name = change.name.as_deref().unwrap_or(&account.profile.name);
     let email = change.email.as_deref().unwrap_or(&account.profile.email);
     let renamed = account.renamed(name, email, Timestamp::now());
+    let entry = AuditEntry::new(AuditEvent::Updated, &Origin::of(&caller, &address)).user(account.profile.id);
     let transaction = store::renaming(&account, &renamed).publish(&renamed.updated_event());
-    table.commit(transaction).await.map_err(taken)?;
+    table.commit(transaction.insert(&entry)).await.map_err(taken)?;
     Ok(Json(renamed.profile))
 }

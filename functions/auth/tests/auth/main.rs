@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod audit;
 mod endpoints;
 mod keys;
+mod mfa;
 mod own_account;
 mod registration;
 mod secrecy;

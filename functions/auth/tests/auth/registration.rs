@@ -23,9 +23,9 @@ async fn an_account_its_guards_its_event_and_its_answer_are_one_transaction() {
     assert_eq!(accounts.database.calls(), ["TransactWriteItems"]);
     assert_eq!(answer.status, StatusCode::CREATED);
     assert_eq!(answer.headers["location"], format!("/api/users/{}", id(&answer.body)).as_str());
-    assert_eq!(types(&accounts), ["account", "credentials", "email", "idempotency", "outbox", "username"]);
+    assert_eq!(types(&accounts), ["account", "audit", "credentials", "email", "idempotency", "outbox", "username"]);
     let fields: Vec<_> = answer.body.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(fields, ["created_at", "email", "id", "name", "role", "username"]);
+    assert_eq!(fields, ["created_at", "email", "id", "mfa_enabled", "name", "role", "username"]);
     let shown = ["username", "email", "name", "role"].map(|field| answer.body[field].as_str().unwrap());
     assert_eq!(shown, ["Alice", "Alice@example.com", "Alice Johnson", "customer"]);
 }
@@ -160,7 +160,7 @@ async fn of_several_who_want_one_name_at_once_one_gets_it() {
     let (won, lost): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == StatusCode::CREATED);
     assert_eq!(won.len(), 1);
     assert!(lost.iter().all(|answer| answer.status == StatusCode::CONFLICT && answer.pointers() == ["/username"]));
-    assert_eq!(types(&accounts), ["account", "credentials", "email", "outbox", "username"]);
+    assert_eq!(types(&accounts), ["account", "audit", "credentials", "email", "outbox", "username"]);
 }
 
 #[tokio::test]

@@ -1,11 +1,15 @@
 use auth::{
-    Auth, http,
+    Auth, Enrolling,
+    account::{Account, Registration},
+    http, password,
+    sealing::Sealer,
     signing::{Signer, SigningKey},
+    store,
 };
 use axum::{Extension, http::StatusCode};
 use lambda_http::request::RequestContext;
 use serde_json::{Value, json};
-use shared::{id::Id, table::Table};
+use shared::{event::Role, id::Id, table::Table};
 use testing::{Answer, Api, Database};
 
 pub const PASSWORD: &str = "correct-horse-battery";
@@ -14,6 +18,9 @@ pub const FORM: &str = "application/x-www-form-urlencoded";
 /// The key pair of RFC 8032's first test, with which [`testing`] checks tokens.
 const PRIVATE_KEY: &str = "MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g";
 pub const PUBLIC_KEY: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+
+/// What the sealing key is made from.
+pub const SEALING_TEXT: &str = "a text of two hundred and fifty-six random bits, let us say";
 
 /// An auth service with an empty table.
 pub struct Accounts {
@@ -31,7 +38,8 @@ pub fn signing_key() -> SigningKey {
 pub fn accounts() -> Accounts {
     let database = Database::new();
     let table = database.table("auth");
-    let auth = Auth { table: table.clone(), signer: Signer::with_key(signing_key()) };
+    let sealer = Sealer::with_text(SEALING_TEXT);
+    let auth = Auth { table: table.clone(), signer: Signer::with_key(signing_key()), sealer };
     Accounts { database, table, auth }
 }
 
@@ -89,6 +97,26 @@ impl Accounts {
         Api::new(http::change_password::router(self.table.clone()))
     }
 
+    pub fn enrolling(&self) -> Enrolling {
+        Enrolling { table: self.table.clone(), sealer: self.auth.sealer.clone() }
+    }
+
+    pub fn mfa_enroll(&self) -> Api {
+        Api::new(http::mfa_enroll::router(self.enrolling()))
+    }
+
+    pub fn mfa_confirm(&self) -> Api {
+        Api::new(http::mfa_confirm::router(self.enrolling()))
+    }
+
+    pub fn mfa_disable(&self) -> Api {
+        Api::new(http::mfa_disable::router(self.enrolling()))
+    }
+
+    pub fn audit(&self) -> Api {
+        Api::new(http::audit::router(self.table.clone()))
+    }
+
     pub fn logout(&self) -> Api {
         Api::new(http::logout::router(self.table.clone()))
     }
@@ -98,6 +126,15 @@ impl Accounts {
         let answer = self.register().post("/api/auth/register", &registration(username)).await;
         assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.body);
         answer.body
+    }
+
+    /// The tokens of a new admin, whom the operator would have made.
+    pub async fn admin(&self) -> Value {
+        let registration: Registration = serde_json::from_value(registration("root")).unwrap();
+        let account = Account::new(Id::generate(), &registration, Role::Admin);
+        let hash = password::hash(PASSWORD).unwrap();
+        self.table.commit(store::insertion(&account, &hash)).await.unwrap();
+        self.signed_in("root").await
     }
 
     /// The tokens of a new session with [`PASSWORD`].

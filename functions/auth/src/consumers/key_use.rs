@@ -1,0 +1,72 @@
+//! Notes the use of API keys in the audit log.
+//!
+//! Every service sees keys used, and only auth writes its log: so the kit notes a use in the key's record,
+//! at most once an hour, and the platform table's stream brings it here.
+
+use async_trait::async_trait;
+use aws_lambda_events::event::dynamodb;
+use lambda_runtime::LambdaEvent;
+use serde::Deserialize;
+use shared::{
+    auth::ApiKeyRecord,
+    aws::ConfigError,
+    runtime::{self, Function},
+    table::{Item, Table, TableError, Transaction},
+};
+use uuid::Uuid;
+
+use crate::{
+    api_key,
+    audit::{AuditEntry, AuditEvent, Origin},
+};
+
+pub struct KeyUse {
+    pub table: Table,
+}
+
+/// What `main` serves.
+pub fn function() -> Result<Box<dyn Function>, ConfigError> {
+    Ok(Box::new(KeyUse { table: Table::from_env()? }))
+}
+
+#[async_trait]
+impl Function for KeyUse {
+    /// Fails as a whole while one use cannot be noted, so that the stream brings the batch again.
+    async fn invoke(&self, event: LambdaEvent<serde_json::Value>) -> Result<serde_json::Value, runtime::Failure> {
+        let batch: dynamodb::Event = serde_json::from_value(event.payload)?;
+        for record in batch.records {
+            let image = record.change.new_image;
+            let Typed { item_type } = serde_dynamo::from_item(image.clone())?;
+            if item_type == ApiKeyRecord::TYPE {
+                self.note(&serde_dynamo::from_item(image)?).await?;
+            }
+        }
+        Ok(serde_json::Value::Null)
+    }
+}
+
+#[derive(Deserialize)]
+struct Typed {
+    #[serde(rename = "type", default)]
+    item_type: String,
+}
+
+impl KeyUse {
+    /// Notes the key's last use, unless that was done before: the record changes for other reasons too.
+    async fn note(&self, key: &ApiKeyRecord) -> Result<(), TableError> {
+        let Some(entry) = entry(key) else { return Ok(()) };
+        match self.table.commit(Transaction::new().insert(&entry)).await {
+            Err(error) if error.failed(AuditEntry::TYPE) => Ok(()),
+            result => result,
+        }
+    }
+}
+
+/// The same entry, to its id, however often the stream brings the record.
+fn entry(key: &ApiKeyRecord) -> Option<AuditEntry> {
+    let at = key.last_used_at?;
+    let origin = Origin::api_key(key.id, key.last_used_from.as_deref().unwrap_or("unknown"));
+    let entry = AuditEntry::new(AuditEvent::ApiKeyUsed, &origin).subject(api_key::subject(key.id));
+    let id = Uuid::from_u64_pair(at.unix_millis().unsigned_abs(), key.id.value());
+    Some(AuditEntry { id, occurred_at: at, correlation_id: key.last_used_in.clone().unwrap_or_default(), ..entry })
+}
