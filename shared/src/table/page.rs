@@ -28,19 +28,27 @@ impl Shard {
 /// A list that is read page by page, highest sort key first.
 #[derive(Clone, Debug)]
 pub struct Listing {
-    index: &'static str,
+    /// `None` for the table itself.
+    index: Option<&'static str>,
     partitions: Vec<String>,
+    /// The lowest and the highest sort key.
+    range: Option<(String, String)>,
 }
 
 impl Listing {
     /// One partition of an index.
     pub fn partition(index: &'static str, partition: impl Into<String>) -> Self {
-        Self { index, partitions: vec![partition.into()] }
+        Self { index: Some(index), partitions: vec![partition.into()], range: None }
     }
 
     /// A list spread over write shards.
     pub fn sharded(index: &'static str, list: &str) -> Self {
-        Self { index, partitions: Shard::all(list) }
+        Self { index: Some(index), partitions: Shard::all(list), range: None }
+    }
+
+    /// Partitions of the table itself, with the sort keys from `lowest` to `highest`.
+    pub fn between(partitions: Vec<String>, lowest: impl Into<String>, highest: impl Into<String>) -> Self {
+        Self { index: None, partitions, range: Some((lowest.into(), highest.into())) }
     }
 
     /// What a cursor of this list says of its origin, so that it cannot continue another list.
@@ -140,7 +148,7 @@ impl Table {
             cursor => cursor.as_ref().map(|cursor| cursor.last.as_str()),
         };
         let limit = request.limit();
-        let reads = listing.partitions.iter().map(|partition| self.newest(listing.index, partition, before, limit + 1));
+        let reads = listing.partitions.iter().map(|partition| self.newest(listing, partition, before, limit + 1));
         let mut entries: Vec<(String, T)> = try_join_all(reads).await?.into_iter().flatten().collect();
         entries.sort_by(|(a, _), (b, _)| b.cmp(a));
         let more = entries.len() > limit;
@@ -153,39 +161,52 @@ impl Table {
         Ok(Page { data: entries.into_iter().map(|(_, item)| item).collect(), next })
     }
 
-    /// The items of one index partition below `before`, highest sort key first, with their sort keys.
+    /// The items of one of the listing's partitions below `before`, highest sort key first, with
+    /// their sort keys.
     async fn newest<T: Item>(
         &self,
-        index: &str,
+        listing: &Listing,
         partition: &str,
         before: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(String, T)>, TableError> {
-        let condition =
-            before.map_or_else(|| format!("{index}pk = :pk"), |_| format!("{index}pk = :pk AND {index}sk < :before"));
-        let query = self
+        let prefix = listing.index.unwrap_or_default();
+        let mut values = vec![(":pk", partition)];
+        let condition = match (&listing.range, before) {
+            (None, None) => format!("{prefix}pk = :pk"),
+            (None, Some(before)) => {
+                values.push((":before", before));
+                format!("{prefix}pk = :pk AND {prefix}sk < :before")
+            }
+            (Some((lowest, _)), Some(before)) if before < lowest.as_str() => return Ok(Vec::new()),
+            (Some((lowest, highest)), before) => {
+                values.extend([(":lowest", lowest.as_str()), (":highest", before.unwrap_or(highest))]);
+                format!("{prefix}pk = :pk AND {prefix}sk BETWEEN :lowest AND :highest")
+            }
+        };
+        let mut query = self
             .client
             .query()
             .table_name(self.name())
-            .index_name(index)
+            .set_index_name(listing.index.map(str::to_owned))
+            .consistent_read(listing.index.is_none())
             .key_condition_expression(condition)
-            .expression_attribute_values(":pk", AttributeValue::S(partition.to_owned()))
-            .set_limit(i32::try_from(limit).ok())
+            // BETWEEN takes in the entry that the page before ended with.
+            .set_limit(i32::try_from(limit + 1).ok())
             .scan_index_forward(false);
-        let query = match before {
-            Some(before) => query.expression_attribute_values(":before", AttributeValue::S(before.to_owned())),
-            None => query,
-        };
+        for (name, value) in values {
+            query = query.expression_attribute_values(name, AttributeValue::S(value.to_owned()));
+        }
         let answer = query.send().await.map_err(TableError::unavailable)?;
-        let sort_key = format!("{index}sk");
-        answer
-            .items
-            .unwrap_or_default()
-            .into_iter()
-            .map(|attributes| {
-                let key = attributes.get(&sort_key).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
-                from_attributes(attributes).map(|item| (key, item))
-            })
+        let sort_key = format!("{prefix}sk");
+        let items = answer.items.unwrap_or_default().into_iter();
+        let entries = items.map(|attributes| {
+            let key = attributes.get(&sort_key).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
+            from_attributes(attributes).map(|item| (key, item))
+        });
+        entries
+            .filter(|entry| entry.as_ref().map_or(true, |(key, _)| Some(key.as_str()) != before))
+            .take(limit)
             .collect()
     }
 }
