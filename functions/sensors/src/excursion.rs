@@ -1,10 +1,10 @@
 //! When readings went beyond a threshold and came back: one alert for each time they did.
 //!
 //! Readings arrive late, twice and in any order. What is kept is the order of time: segments of
-//! readings on one side of the thresholds, each known by its first and last reading. A reading beyond
-//! a threshold that belongs to no segment of its kind begins an excursion nobody was told of. Between
-//! two such beginnings of one kind there is always a reading of another level, so no excursion is
-//! ever told of twice.
+//! readings of one level, each known by its first and its last reading and the one that was told of.
+//! A reading beyond a threshold that touches no segment of its kind begins an excursion nobody was
+//! told of. Segments never grow together and always keep what was told of, so between two readings
+//! that were told of there is one of another level: no excursion is told of twice.
 
 use serde::{Deserialize, Serialize};
 use shared::{event::AlertKind, time::Timestamp};
@@ -31,6 +31,8 @@ struct Segment {
     beyond: Option<AlertKind>,
     first: Timestamp,
     last: Timestamp,
+    /// The reading for which the alert was raised.
+    told: Option<Timestamp>,
 }
 
 /// An excursion that has not ended.
@@ -59,7 +61,7 @@ impl Timeline {
             return false;
         }
         let next = self.segments.partition_point(|segment| segment.first <= at);
-        let new = Segment { beyond, first: at, last: at };
+        let new = Segment { beyond, first: at, last: at, told: beyond.map(|_| at) };
         if let Some(index) = next.checked_sub(1) {
             let before = self.segments[index];
             if before.beyond == beyond {
@@ -81,10 +83,13 @@ impl Timeline {
         false
     }
 
-    /// Puts a segment inside another, of whose readings only the first and the last are known.
+    /// Puts a segment inside another, of whose readings only the first, the last, and the one that was
+    /// told of are known.
     fn split(&mut self, index: usize, new: Segment) {
-        let Segment { beyond, first, last } = self.segments[index];
-        let (left, right) = (Segment { beyond, first, last: first }, Segment { beyond, first: last, last });
+        let Segment { beyond, first, last, told } = self.segments[index];
+        let (told_before, told_after) = (told.filter(|told| *told <= new.first), told.filter(|told| *told > new.first));
+        let left = Segment { beyond, first, last: told_before.unwrap_or(first), told: told_before };
+        let right = Segment { beyond, first: told_after.unwrap_or(last), last, told: told_after };
         self.segments.splice(index..=index, [left, new, right]);
     }
 

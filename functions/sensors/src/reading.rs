@@ -117,11 +117,6 @@ fn id(sensor_type: &str, device_id: &str, reading_id: Option<&str>, recorded_at:
     }
 }
 
-/// The id of a device's sensor of one type.
-pub fn sensor_id(sensor_type: &str, device_id: &str) -> Id {
-    Id::derived(&format!("{sensor_type}#{device_id}"))
-}
-
 impl Reading {
     /// Whether this reading, which has the stored one's identity, says what the stored one says. A
     /// moment that the device left to the service to give makes no difference.

@@ -148,7 +148,7 @@ impl Item for SensorState {
 }
 
 fn state_key(sensor_type: &str, device_id: &str) -> Key {
-    Key::new(Series::of_device(sensor_type, device_id).0, "STATE")
+    Key::new(format!("SENSOR#{sensor_type}#{device_id}"), "SENSOR")
 }
 
 /// Whose readings a window sums up.
@@ -157,12 +157,12 @@ pub struct Series(String);
 
 impl Series {
     pub fn of_device(sensor_type: &str, device_id: &str) -> Self {
-        Self(format!("SENSOR#{sensor_type}#{device_id}"))
+        Self(format!("SENSOR_WINDOWS#{sensor_type}#{device_id}"))
     }
 
     /// A part of all sensors of a type.
     pub fn of_type(sensor_type: &str, shard: u64) -> Self {
-        Self(format!("SENSOR_TYPE#{sensor_type}#{}", shard % TYPE_SHARDS))
+        Self(format!("TYPE_WINDOWS#{sensor_type}#{}", shard % TYPE_SHARDS))
     }
 }
 

@@ -28,8 +28,7 @@ pub enum AlertKind {
 /// A sensor's readings went beyond a threshold; not repeated until they have come back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SensorAlertRaised {
-    /// The same for all alerts of a device's sensor.
-    pub sensor_id: Id,
+    pub alert_id: Id,
     pub sensor_type: String,
     pub device_id: String,
     /// The reading that was beyond the threshold.
@@ -45,5 +44,5 @@ pub struct SensorAlertRaised {
 
 payload! {
     SensorReadingRecorded = "sensor.reading_recorded", "Reading", reading_id;
-    SensorAlertRaised = "sensor.alert_raised", "Sensor", sensor_id;
+    SensorAlertRaised = "sensor.alert_raised", "Alert", alert_id;
 }

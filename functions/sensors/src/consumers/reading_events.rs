@@ -7,6 +7,7 @@ use shared::{
     aws::ConfigError,
     consumer::{self, BatchConsumer, ConsumerError, Delivery, Group},
     event::{AlertKind, Envelope, SensorAlertRaised, SensorReadingRecorded},
+    id::Id,
     runtime::Function,
     table::{Table, Transaction},
     time::Timestamp,
@@ -15,7 +16,6 @@ use uuid::Uuid;
 
 use crate::{
     Sensors,
-    reading::sensor_id,
     sensor_type::{SensorType, SensorTypes},
     statistics::window_of,
     store::{self, Outlier, SensorState, Series, Window},
@@ -146,7 +146,7 @@ impl Sensor {
 
 fn alert(reading: &SensorReadingRecorded, kind: AlertKind, threshold: f64) -> SensorAlertRaised {
     SensorAlertRaised {
-        sensor_id: sensor_id(&reading.sensor_type, &reading.device_id),
+        alert_id: Id::derived(&format!("alert#{}", reading.reading_id)),
         sensor_type: reading.sensor_type.clone(),
         device_id: reading.device_id.clone(),
         reading_id: reading.reading_id,

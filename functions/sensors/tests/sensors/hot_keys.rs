@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use crate::world::{World, ago, world};
+use crate::world::{moments, world};
 
 const RATE: u64 = 1000;
 /// Write units a second that a DynamoDB partition takes.
@@ -37,41 +37,52 @@ fn write_units(items: &[Value]) -> HashMap<String, u64> {
     units
 }
 
-/// A second of one device's readings; answers with the items that were written.
-async fn second(world: &World, named: bool, batch: usize) -> Vec<Value> {
-    world.database.stream();
-    let readings: Vec<Value> = (0..RATE)
-        .map(|n| {
-            let mut reading =
-                json!({"device_id": "d1", "value": 20.0 + (n % 7) as f64 / 10.0, "recorded_at": ago(RATE - n)});
-            if named {
-                reading["reading_id"] = format!("{n:08}").into();
-                reading["recorded_at"] = ago(0).into();
+/// How a device behaves, and how full the queue's batches are.
+#[derive(Clone, Copy, Debug)]
+struct Scenario {
+    /// Every reading has a name, and all have the same moment.
+    named: bool,
+    /// Every other reading begins an excursion.
+    restless: bool,
+    batch: usize,
+}
+
+/// A second of one device's readings, sent and processed; answers with the items that were written.
+async fn second(scenario: Scenario) -> Vec<Value> {
+    let (world, moments) = (world(), moments(RATE));
+    let readings: Vec<Value> = (0..)
+        .zip(moments.iter().rev())
+        .map(|(n, moment)| {
+            let value = if scenario.restless { f64::from(n % 2) * 100.0 } else { 20.0 + f64::from(n % 7) / 10.0 };
+            match scenario.named {
+                true => json!({"device_id": "d1", "value": value, "recorded_at": moments[0], "reading_id": format!("{n:08}")}),
+                false => json!({"device_id": "d1", "value": value, "recorded_at": moment}),
             }
-            reading
         })
         .collect();
     for batch in readings.chunks(100) {
         let answer = world.send(batch).await;
         assert_eq!(answer.body["accepted"], batch.len(), "{}", answer.body);
     }
-    for batch in world.events("sensor.reading_recorded").chunks(batch) {
+    for batch in world.events("sensor.reading_recorded").chunks(scenario.batch) {
         world.deliver(batch.to_vec()).await.into_iter().for_each(|outcome| assert!(outcome.is_ok()));
     }
+    assert_eq!(world.statistics("?device_id=d1").await.body["count"], RATE);
     world.database.stream()
 }
 
 #[tokio::test]
 async fn no_partition_takes_more_than_half_of_what_it_can() {
-    for (named, batch) in [(false, 96), (true, 96), (false, 10)] {
-        let world = world();
-        let units = write_units(&second(&world, named, batch).await);
+    for scenario in [
+        Scenario { named: false, restless: false, batch: 96 },
+        Scenario { named: true, restless: false, batch: 96 },
+        Scenario { named: false, restless: true, batch: 96 },
+        Scenario { named: false, restless: false, batch: 10 },
+    ] {
+        let units = write_units(&second(scenario).await);
         let (hottest, most) = units.iter().max_by_key(|(_, units)| **units).unwrap();
         let total: u64 = units.values().sum();
-        println!(
-            "named {named}, batches of {batch}: {} partitions, {total} write units, most {most} in {hottest}",
-            units.len()
-        );
-        assert!(*most <= PARTITION_LIMIT / 2, "{hottest}: {most}");
+        println!("{scenario:?}: {total} write units in {} partitions, at most {most} in {hottest}", units.len());
+        assert!(*most <= PARTITION_LIMIT / 2, "{scenario:?}: {most} in {hottest}");
     }
 }

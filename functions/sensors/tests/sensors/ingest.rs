@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use shared::auth::Scope;
 use testing::{Answer, Fault};
 
-use crate::world::{ago, world};
+use crate::world::{ago, moments, world};
 
 const PATH: &str = "/api/sensors/temperature/readings";
 
@@ -14,6 +14,12 @@ fn statuses(answer: &Answer) -> Vec<&str> {
 
 fn reading(device_id: &str, value: f64, millis_ago: u64) -> Value {
     json!({"device_id": device_id, "value": value, "recorded_at": ago(millis_ago)})
+}
+
+/// So many readings of one device, each of another moment.
+fn readings(count: u64) -> Vec<Value> {
+    let moments = moments(count);
+    moments.iter().map(|moment| json!({"device_id": "d1", "value": 20.0, "recorded_at": moment})).collect()
 }
 
 #[tokio::test]
@@ -52,7 +58,7 @@ async fn every_reading_of_a_batch_has_its_own_outcome() {
 #[tokio::test]
 async fn a_hundred_readings_are_two_transactions() {
     let world = world();
-    let readings: Vec<_> = (0..100).map(|n| reading("d1", 20.0, n)).collect();
+    let readings = readings(100);
     let answer = world.send(&readings).await;
     assert_eq!(answer.body["accepted"], 100, "{}", answer.body);
     assert_eq!(world.database.calls(), ["TransactWriteItems"; 2]);
@@ -97,7 +103,7 @@ async fn readings_of_one_moment_are_told_apart_by_their_names() {
 #[tokio::test]
 async fn readings_whose_answer_was_lost_are_stored_once_when_they_are_sent_again() {
     let world = world();
-    let readings: Vec<_> = (0..60).map(|n| reading("d1", 20.0, n)).collect();
+    let readings = readings(60);
     world.database.inject(Fault::AnswerLost);
     let first = world.send(&readings).await;
     assert_eq!((first.body["accepted"].as_u64(), first.body["unavailable"].as_u64()), (Some(10), Some(50)));
@@ -182,7 +188,7 @@ proptest! {
     fn whatever_is_sent_each_identity_is_stored_once_with_one_event_and_the_first_value(batches in batches()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let (world, moments) = (world(), (0..6).map(ago).collect::<Vec<_>>());
+            let (world, moments) = (world(), moments(6));
             let mut values = std::collections::HashMap::new();
             for batch in &batches {
                 let readings: Vec<_> = batch.iter().map(|(identity, named, value)| {

@@ -4,12 +4,16 @@ use serde_json::{Value, json};
 use shared::auth::Scope;
 use testing::{Api, Fault};
 
-use crate::world::{World, ago, world};
+use crate::world::{World, ago, moments, world};
 
 async fn with_readings(count: u64) -> World {
     let world = world();
-    let readings: Vec<Value> =
-        (0..count).map(|n| json!({"device_id": "d1", "value": n, "recorded_at": ago(n * 1000)})).collect();
+    let moments = moments(count);
+    let readings: Vec<Value> = moments
+        .iter()
+        .enumerate()
+        .map(|(n, moment)| json!({"device_id": "d1", "value": n, "recorded_at": moment}))
+        .collect();
     assert_eq!(world.send(&readings).await.body["accepted"], count);
     world.database.calls();
     world
@@ -53,7 +57,7 @@ async fn a_span_of_time_has_the_readings_from_its_beginning_to_before_its_end() 
         .collect();
     let (from, to) = (&moments[6], &moments[3]);
     assert_eq!(values(&world.readings(&format!("?device_id=d1&from={from}&to={to}")).await.body), [4, 5, 6]);
-    assert_eq!(values(&world.readings(&format!("?device_id=d1&from={to}&to={to}")).await.body), []);
+    assert!(values(&world.readings(&format!("?device_id=d1&from={to}&to={to}")).await.body).is_empty());
     let first = world.readings(&format!("?device_id=d1&from={from}&to={to}&limit=2")).await.body;
     let cursor = first["next"].as_str().unwrap();
     let second = world.readings(&format!("?device_id=d1&from={from}&to={to}&cursor={cursor}")).await.body;

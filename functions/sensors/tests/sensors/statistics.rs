@@ -3,7 +3,7 @@ use sensors::http;
 use serde_json::{Value, json};
 use testing::{Api, Fault};
 
-use crate::world::{World, ago, world};
+use crate::world::{World, moments, world};
 
 async fn with_values(device_id: &str, values: &[f64]) -> World {
     let world = world();
@@ -12,10 +12,12 @@ async fn with_values(device_id: &str, values: &[f64]) -> World {
 }
 
 async fn processed(world: &World, device_id: &str, values: &[f64]) {
-    let count = values.len();
-    let reading = |(n, value): (usize, &f64)| json!({"device_id": device_id, "value": value, "recorded_at": ago((count - n) as u64)});
-    let readings: Vec<Value> = values.iter().enumerate().map(reading).collect();
-    assert_eq!(world.send(&readings).await.body["accepted"], count);
+    let moments = moments(values.len() as u64).into_iter().rev();
+    let readings: Vec<Value> = moments
+        .zip(values)
+        .map(|(moment, value)| json!({"device_id": device_id, "value": value, "recorded_at": moment}))
+        .collect();
+    assert_eq!(world.send(&readings).await.body["accepted"], values.len());
     world.process().await;
     world.database.calls();
 }

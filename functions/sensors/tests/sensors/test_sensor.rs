@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use serde_json::json;
+use shared::event::Role;
 use testing::{Api, Behaviour, Fault};
 
 use crate::world::{ago, world};
@@ -107,11 +108,10 @@ async fn a_token_that_is_no_good_by_itself_is_refused_even_while_auth_is_away() 
     world.functions.set("auth-verify", Behaviour::Missing);
     let auth = world.functions.client("auth", &world.platform);
     let api = Api::new(sensors::http::test_sensor::router(world.sensors.clone(), auth));
-    let forged = testing::token(7, Default::default()).replace("test", "none");
-    let tampered = format!("{}x", testing::token(7, Default::default()));
-    for authorization in
-        [None, Some("Bearer x".to_owned()), Some(format!("Bearer {forged}")), Some(format!("Bearer {tampered}"))]
-    {
+    let (own, others) = (testing::token(7, Role::Customer), testing::token(8, Role::Admin));
+    let (signed, signature) = (own.rsplit_once('.').unwrap().0, others.rsplit_once('.').unwrap().1);
+    let forged = format!("{signed}.{signature}");
+    for authorization in [None, Some("Bearer x".to_owned()), Some(format!("Bearer {forged}")), Some(own)] {
         let api = authorization.iter().fold(api.clone(), |api, value| api.with("authorization", value));
         assert_eq!(api.post_raw(PATH, "").await.status, StatusCode::UNAUTHORIZED, "{authorization:?}");
     }

@@ -34,6 +34,12 @@ pub fn ago(millis: u64) -> String {
     Timestamp::now().minus(Duration::from_millis(millis)).to_string()
 }
 
+/// The latest milliseconds so many, the last first, as text.
+pub fn moments(count: u64) -> Vec<String> {
+    let now = Timestamp::now();
+    (0..count).map(|millis| now.minus(Duration::from_millis(millis)).to_string()).collect()
+}
+
 impl World {
     /// The endpoint of sensor tests, called by the customer with the id 7.
     pub fn test(&self) -> Api {
