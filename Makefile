@@ -1,7 +1,8 @@
-XTASK := cargo run --quiet --package xtask --
+XTASK = $(MAKE) --silent prerequisites && cargo run --quiet --package xtask --
+RUST_NEEDED := 91
 
 .DEFAULT_GOAL := help
-.PHONY: help up down reset rotate-signing-key logs status test lint unit e2e tools
+.PHONY: prerequisites help up down reset rotate-signing-key logs status test lint unit e2e tools
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,15 +30,23 @@ test: lint unit e2e ## Run every check and test, on a stack of its own
 lint: tools
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- --deny warnings
-	$(XTASK) tool sam validate --lint --template-file template.yaml
-	$(XTASK) tool cfn-lint infra/*.yaml
+	@$(XTASK) tool sam validate --lint --template-file template.yaml
+	@$(XTASK) tool cfn-lint infra/*.yaml
 
 unit:
 	cargo test --workspace --exclude e2e --lib --test '*'
 	cargo test --package e2e --test saga
 
 e2e: tools
-	$(XTASK) with-stack cargo test --package e2e --test purchase --test crash --test permissions
+	@$(XTASK) with-stack cargo test --package e2e --test purchase --test access --test crash --test permissions
 
 tools:
 	@$(XTASK) tools
+
+prerequisites:
+	@command -v cargo >/dev/null || { echo "Rust is needed and not on the PATH: see https://rustup.rs"; exit 1; }
+	@minor=$$(cargo --version | cut -d. -f2); [ "$$minor" -ge $(RUST_NEEDED) ] \
+		|| { echo "Rust 1.$(RUST_NEEDED) or newer is needed: rustup update"; exit 1; }
+	@command -v cc >/dev/null || command -v gcc >/dev/null || command -v clang >/dev/null \
+		|| { echo "A C compiler is needed and not on the PATH. On Debian and Ubuntu: apt install build-essential"; exit 1; }
+	@[ -x target/debug/xtask ] || echo "▸ Building the commands themselves"

@@ -16,7 +16,8 @@ import socketserver
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from ministack.app import app as ministack
-from ministack.services import apigateway_v1, dynamodb, lambda_svc
+from ministack.services import apigateway_v1, cloudformation, dynamodb, lambda_svc
+from ministack.services.cloudformation import provisioners
 
 HOST = "127.0.0.1"
 STAGE = "live"
@@ -94,6 +95,22 @@ def keep_streams():
     lambda_svc.get_state, lambda_svc.load_persisted_state = get_state, load_persisted_state
 
 
+def keep_attributes():
+    """Has MiniStack keep the attributes of what an update leaves as it is in a nested stack.
+
+    By itself it keeps them in the outermost stack alone, and the next `!GetAtt` of one fails.
+    """
+    update = provisioners._update_resource
+
+    def update_resource(kind, physical_id, old, new, stack, logical_id=None, old_attributes=None):
+        if old_attributes is None:
+            resources = cloudformation._stacks.get(stack, {}).get("_resources", {})
+            old_attributes = resources.get(logical_id, {}).get("Attributes")
+        return update(kind, physical_id, old, new, stack, logical_id, old_attributes)
+
+    provisioners._update_resource = update_resource
+
+
 def answer_functions_at_once():
     """Has the Runtime API send its answers without Nagle's delay, 40 ms for each call."""
     socketserver.StreamRequestHandler.disable_nagle_algorithm = True
@@ -110,6 +127,7 @@ async def asked_to_stop():
 
 def main():
     keep_streams()
+    keep_attributes()
     answer_functions_at_once()
     config = Config()
     config.bind = [f"{HOST}:{EMULATOR_PORT}", f"{HOST}:{API_PORT}"]

@@ -5,7 +5,7 @@
 //! profile file is read and no metadata service is asked; a plain-HTTP endpoint (an emulator) gets
 //! no TLS set-up.
 
-use std::{env, time::Duration};
+use std::{env, sync::OnceLock, time::Duration};
 
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_smithy_async::{rt::sleep::TokioSleep, time::SystemTimeSource};
@@ -42,11 +42,21 @@ pub fn optional(variable: &str) -> Option<String> {
     env::var(variable).ok().filter(|value| !value.is_empty())
 }
 
-/// The configuration that every SDK client is built from.
+/// The configuration that every SDK client of this process is built from, with one HTTP client for
+/// all of them.
 ///
 /// Reads `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN` and
 /// `AWS_ENDPOINT_URL`. Calls are limited to 3 attempts of 3 s each and 8 s in all.
 pub fn sdk_config() -> Result<SdkConfig, ConfigError> {
+    static SHARED: OnceLock<SdkConfig> = OnceLock::new();
+    if let Some(config) = SHARED.get() {
+        return Ok(config.clone());
+    }
+    let config = read_config()?;
+    Ok(SHARED.get_or_init(|| config).clone())
+}
+
+fn read_config() -> Result<SdkConfig, ConfigError> {
     let region = optional("AWS_REGION").map_or_else(|| required("AWS_DEFAULT_REGION"), Ok)?;
     let credentials = Credentials::new(
         required("AWS_ACCESS_KEY_ID")?,

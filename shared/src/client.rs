@@ -15,6 +15,7 @@ use crate::{
     breaker::{Breaker, BreakerOpen},
     context::Context,
     http::Problem,
+    retry::backoff,
     table::Table,
 };
 
@@ -119,7 +120,7 @@ impl ServiceClient {
         let mut failure = String::new();
         for attempt in 0..ATTEMPTS {
             if attempt > 0 {
-                tokio::time::sleep(jittered(BASE_DELAY * 2u32.pow(attempt))).await;
+                tokio::time::sleep(backoff(BASE_DELAY, attempt)).await;
             }
             match tokio::time::timeout(ATTEMPT_DEADLINE, self.attempt(request)).await {
                 Ok(Ok(answer)) if answer.status_code < 500 => return Ok(answer),
@@ -177,8 +178,4 @@ fn gateway_event(request: &Get<'_>) -> serde_json::Value {
             "httpMethod": "GET", "apiId": "internal", "authorizer": {},
         },
     })
-}
-
-fn jittered(ceiling: Duration) -> Duration {
-    ceiling * u32::from(uuid::Uuid::new_v4().as_bytes()[0]) / 255
 }

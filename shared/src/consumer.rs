@@ -20,6 +20,7 @@ use crate::{
     client::ClientError,
     context::Context,
     event::{Envelope, PayloadError},
+    retry::{Race, deciding_anew},
     runtime::{self, BatchItemFailure, BatchResponse},
     table::{Item, Key, TableError, Transaction},
     telemetry,
@@ -28,8 +29,8 @@ use crate::{
 
 /// How long a handled event is remembered: longer than any queue or dead-letter queue keeps it.
 const INBOX_RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
-/// How often a consumer may lose a race for its items before the message is left for later.
-const RACE_ATTEMPTS: u32 = 8;
+/// What is left of an invocation's time is too little to begin another message in.
+const TOO_LATE: Duration = Duration::from_secs(4);
 
 /// Handles the events of one queue.
 #[async_trait]
@@ -75,6 +76,12 @@ pub enum ConsumerError {
     /// The event cannot be applied to what the service knows.
     #[error("{0}")]
     Rejected(String),
+}
+
+impl Race for ConsumerError {
+    fn is_race(&self) -> bool {
+        matches!(self, Self::Table(error) if error.is_race())
+    }
 }
 
 /// The record that a consumer has handled an event.
@@ -135,9 +142,13 @@ impl runtime::Function for Queue {
     async fn invoke(&self, event: LambdaEvent<serde_json::Value>) -> Result<serde_json::Value, runtime::Failure> {
         let batch: SqsEvent = serde_json::from_value(event.payload)?;
         let mut response = BatchResponse::default();
+        let begins_by = begins_by(event.context.deadline);
         for message in batch.records {
             let message_id = message.message_id.unwrap_or_default();
-            if let Err(error) = self.0.handle(&message.body.unwrap_or_default()).await {
+            if begins_by.is_some_and(|moment| Timestamp::now().unix_millis() > moment) {
+                tracing::warn!(message_id, "no time is left for this message; it comes again");
+                response.batch_item_failures.push(BatchItemFailure::new(message_id));
+            } else if let Err(error) = self.0.handle(&message.body.unwrap_or_default()).await {
                 tracing::error!(message_id, %error, "a message was not handled");
                 response.batch_item_failures.push(BatchItemFailure::new(message_id));
             }
@@ -145,6 +156,16 @@ impl runtime::Function for Queue {
         Ok(serde_json::to_value(response)?)
     }
 }
+
+/// The last moment to begin a message at, in milliseconds since the Unix epoch, for an invocation with
+/// this deadline; `None` where there is no real one, as under `cargo lambda watch`.
+fn begins_by(deadline: u64) -> Option<i64> {
+    let begins_by = i64::try_from(deadline).ok()? - i64::try_from(TOO_LATE.as_millis()).ok()?;
+    (begins_by > PLAUSIBLE_DEADLINE).then_some(begins_by)
+}
+
+/// 2020-01-01T00:00:00Z in milliseconds since the Unix epoch.
+const PLAUSIBLE_DEADLINE: i64 = 1_577_836_800_000;
 
 struct Events(Box<dyn Consumer>);
 
@@ -187,13 +208,16 @@ pub async fn handle(consumer: &dyn Consumer, event: Envelope) -> Result<Outcome,
 }
 
 async fn attempt(consumer: &dyn Consumer, delivery: &Delivery) -> Result<Outcome, ConsumerError> {
-    let mut race = 0;
-    loop {
+    let outcome = deciding_anew(|| async {
         match consumer.handle(delivery).await {
-            Ok(()) => return Ok(Outcome::Handled),
-            Err(ConsumerError::Table(error)) if error.failed(InboxItem::TYPE) => return Ok(Outcome::Duplicate),
-            Err(ConsumerError::Table(error)) if error.is_race() && race < RACE_ATTEMPTS => race += 1,
-            Err(error) => return Err(error),
+            Ok(()) => Ok(Outcome::Handled),
+            Err(ConsumerError::Table(error)) if error.failed(InboxItem::TYPE) => Ok(Outcome::Duplicate),
+            Err(error) => Err(error),
         }
+    });
+    let outcome = outcome.await;
+    if let Err(error) = &outcome {
+        tracing::error!(%error, "an event was not handled");
     }
+    outcome
 }

@@ -47,13 +47,15 @@ impl<T: Resource> IntoResponse for Once<T> {
     fn into_response(self) -> Response {
         match self {
             Self::First(resource) => Created(resource).into_response(),
-            Self::Again(resource) => {
-                let mut response = Created(resource).into_response();
-                response.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));
-                response
-            }
+            Self::Again(resource) => replayed(Created(resource).into_response()),
         }
     }
+}
+
+/// The answer to a request that came before, marked as such.
+pub fn replayed(mut response: Response) -> Response {
+    response.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));
+    response
 }
 
 /// Why a key cannot be honoured.

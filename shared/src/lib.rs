@@ -17,6 +17,7 @@ pub mod id;
 pub mod idempotency;
 pub mod money;
 pub mod outbox;
+pub mod retry;
 pub mod runtime;
 pub mod schedule;
 pub mod table;

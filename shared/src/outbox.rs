@@ -125,7 +125,8 @@ impl<B: Bus> runtime::Function for Relay<B> {
 
 impl<B: Bus> Relay<B> {
     async fn relay(&self, batch: dynamodb::Event) -> Result<(), RelayError> {
-        let (entries, mut failed) = read(batch);
+        let entries = read(batch);
+        let mut failed = 0;
         for chunk in chunks(entries) {
             failed += self.publish(chunk).await.len();
         }
@@ -146,10 +147,10 @@ impl<B: Bus> Relay<B> {
     }
 }
 
-/// The outbox items of a batch, and how many could not be read.
-fn read(batch: dynamodb::Event) -> (Vec<Entry>, usize) {
+/// The outbox items of a batch. One that cannot be read stays in the table, and must not keep those
+/// behind it from the bus.
+fn read(batch: dynamodb::Event) -> Vec<Entry> {
     let mut entries = Vec::new();
-    let mut malformed = 0;
     for record in batch.records.into_iter().filter(|record| record.event_name == "INSERT") {
         let image = record.change.new_image;
         let stored = serde_dynamo::from_item::<_, Stored>(image.clone());
@@ -160,11 +161,10 @@ fn read(batch: dynamodb::Event) -> (Vec<Entry>, usize) {
             Ok(item) => entries.push(Entry { event_type: item.event_type, detail: item.envelope }),
             Err(error) => {
                 tracing::error!(event_id = record.event_id, %error, "an outbox item cannot be read");
-                malformed += 1;
             }
         }
     }
-    (entries, malformed)
+    entries
 }
 
 #[derive(Deserialize)]

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use lambda_runtime::LambdaEvent;
+use tracing::Instrument;
 
 use crate::{context::Context, runtime, table::TableError, time::Timestamp};
 
@@ -22,8 +23,17 @@ struct Scheduled(Box<dyn Job>);
 #[async_trait]
 impl runtime::Function for Scheduled {
     async fn invoke(&self, _: LambdaEvent<serde_json::Value>) -> Result<serde_json::Value, runtime::Failure> {
-        let done = Context::of_request(None).scope(self.0.run(Timestamp::now())).await?;
-        tracing::info!(done, "the scheduled job ran");
+        let context = Context::of_request(None);
+        let span = tracing::info_span!("job", correlation_id = %context.correlation_id);
+        let run = async {
+            let done = self.0.run(Timestamp::now()).await;
+            match &done {
+                Ok(done) => tracing::info!(done, "the scheduled job ran"),
+                Err(error) => tracing::error!(%error, "the scheduled job failed"),
+            }
+            done
+        };
+        let done = context.scope(run.instrument(span)).await?;
         Ok(serde_json::json!({ "done": done }))
     }
 }

@@ -29,8 +29,8 @@ pub(crate) fn init() {
     tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
-        .with_current_span(true)
-        .with_span_list(false)
+        .with_current_span(false)
+        .with_span_list(true)
         .with_env_filter(filter)
         .init();
 }

@@ -22,12 +22,15 @@ use shop::{Doing, Shop};
 use testing::Fault;
 
 fn doing() -> impl Strategy<Value = Doing> {
-    let methods = ["tok_ok", "tok_ok", "tok_declined", "tok_timeout", "tok_timeout_lost"];
+    let methods = ["tok_ok", "tok_ok", "tok_declined", "tok_timeout", "tok_timeout_lost", "tok_answers_twice"];
     prop_oneof![
         3 => (1u32..=2).prop_map(|quantity| Doing::Order { quantity }),
         4 => (any::<prop::sample::Index>(), prop::sample::select(methods.to_vec()))
             .prop_map(|(order, method)| Doing::Pay { order, method }),
         2 => any::<prop::sample::Index>().prop_map(|order| Doing::Cancel { order }),
+        1 => any::<prop::sample::Index>().prop_map(|order| Doing::Refund { order }),
+        1 => any::<prop::sample::Index>().prop_map(|order| Doing::MarkPaid { order }),
+        1 => any::<prop::sample::Index>().prop_map(|charge| Doing::Notify { charge }),
         1 => Just(Doing::Expire),
         1 => Just(Doing::Reconcile),
     ]
@@ -49,6 +52,8 @@ fn play((doings, choices): (Vec<Doing>, Vec<u16>), fault: Option<Fault>) {
         shop.perform_all(&doings).await;
         shop.deliver_all().await;
         shop.reconcile().await;
+        shop.deliver_all().await;
+        shop.notify_of_all().await;
         shop.deliver_all().await;
         shop.expire(Duration::from_secs(24 * 60 * 60)).await;
         shop.deliver_all().await;

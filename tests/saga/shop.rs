@@ -5,12 +5,12 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use axum::Router;
 use futures::future::{join, join_all};
 use orders::{Orders, expiry::ExpireUnpaid};
-use payments::{Payments, reconcile::Reconcile};
+use payments::{Payments, consumers::provider_events::ProviderEvents, provider::Notification, reconcile::Reconcile};
 use products::product::{NewProduct, Product};
 use proptest::sample::Index;
 use serde_json::{Value, json};
 use shared::{
-    consumer::{self, Consumer},
+    consumer::{self, Consumer, MessageHandler},
     event::Envelope,
     id::Id,
     money::Money,
@@ -32,9 +32,28 @@ const FAILURES: u32 = 20;
 /// What a customer, or time, does.
 #[derive(Clone, Debug)]
 pub enum Doing {
-    Order { quantity: u32 },
-    Pay { order: Index, method: &'static str },
-    Cancel { order: Index },
+    Order {
+        quantity: u32,
+    },
+    Pay {
+        order: Index,
+        method: &'static str,
+    },
+    Cancel {
+        order: Index,
+    },
+    /// By an admin: the order's payment is given back.
+    Refund {
+        order: Index,
+    },
+    /// By an admin: the order was paid in another way.
+    MarkPaid {
+        order: Index,
+    },
+    /// By the provider, of its own accord.
+    Notify {
+        charge: Index,
+    },
     Expire,
     Reconcile,
 }
@@ -124,6 +143,24 @@ impl Shop {
         Reconcile { payments: self.payments() }.run(now).await.unwrap();
     }
 
+    /// The provider notifies of each charge, as it promises, at least once.
+    pub async fn notify_of_all(&self) {
+        for notification in self.ledger.notifications() {
+            self.notify(&notification).await;
+        }
+    }
+
+    async fn notify(&self, notification: &Notification) {
+        let consumer = ProviderEvents { table: self.tables["payments"].clone() };
+        consumer.handle(&serde_json::to_string(notification).unwrap()).await.unwrap();
+    }
+
+    /// The id of the payment that paid for an order.
+    async fn payment_of(&self, order: u64) -> Option<Id> {
+        let order = orders::store::get(&self.tables["orders"], Id::new(order).unwrap()).await.unwrap();
+        order?.payment_id
+    }
+
     /// What a table holds of one type of item.
     pub fn items(&self, table: &str, item_type: &str) -> Vec<Value> {
         let mut items = self.database.items(&self.tables[table]);
@@ -194,11 +231,32 @@ impl Shop {
                 let path = format!("/api/orders/{}", order.get(&self.orders));
                 customer(orders::http::cancel_order::router(orders()), key).delete(&path).await
             }
+            Doing::Refund { order } if !self.orders.is_empty() => {
+                let payment = self.payment_of(*order.get(&self.orders)).await?;
+                let router = payments::http::refund_payment::router(self.tables["payments"].clone());
+                Api::new(router).admin().post(&format!("/api/payments/{payment}/refund"), &json!({})).await
+            }
+            Doing::MarkPaid { order } if !self.orders.is_empty() => {
+                let path = format!("/api/orders/{}/status", order.get(&self.orders));
+                let router = orders::http::set_order_status::router(orders());
+                Api::new(router).admin().put(&path, &json!({"status": "PAID"})).await
+            }
+            Doing::Notify { charge } => {
+                let notifications = self.ledger.notifications();
+                if !notifications.is_empty() {
+                    self.notify(charge.get(&notifications)).await;
+                }
+                return None;
+            }
             Doing::Expire => {
                 self.expire(Duration::from_secs(60 * 60)).await;
                 return None;
             }
-            Doing::Reconcile | Doing::Pay { .. } | Doing::Cancel { .. } => return None,
+            Doing::Reconcile
+            | Doing::Pay { .. }
+            | Doing::Cancel { .. }
+            | Doing::Refund { .. }
+            | Doing::MarkPaid { .. } => return None,
         })
     }
 

@@ -3,10 +3,14 @@
 //! `QUAYSIDE_BASE_URL` and `QUAYSIDE_LOCAL_JSON` say which stack; `cargo run -p xtask -- with-stack`
 //! starts one and sets them.
 
-use std::{env, fs, time::Duration};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail};
-use reqwest::{Client, Method, StatusCode};
+use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -19,12 +23,13 @@ pub struct Stack {
     client: Client,
     base_url: String,
     credentials: Value,
+    home: PathBuf,
 }
 
 /// What the API answered.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    pub status: StatusCode,
+    pub status: reqwest::StatusCode,
     pub body: Value,
 }
 
@@ -33,6 +38,7 @@ pub struct Answer {
 pub struct Session {
     stack: Stack,
     token: Option<String>,
+    api_key: Option<String>,
     idempotency_key: Option<String>,
 }
 
@@ -41,14 +47,25 @@ impl Stack {
         let missing = "no stack: run `make e2e`";
         let base_url = env::var("QUAYSIDE_BASE_URL").context(missing)?;
         let file = env::var("QUAYSIDE_LOCAL_JSON").context(missing)?;
-        let credentials = serde_json::from_str(&fs::read_to_string(file)?)?;
+        let credentials = serde_json::from_str(&fs::read_to_string(&file)?)?;
+        let home = Path::new(&file).parent().context(missing)?.to_owned();
         let client = Client::builder().timeout(Duration::from_secs(60)).build()?;
-        Ok(Self { client, base_url, credentials })
+        Ok(Self { client, base_url, credentials, home })
+    }
+
+    /// The folder of a local stack's own files: credentials, signing keys.
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// The API key that came with the stack.
+    pub fn api_key(&self) -> String {
+        self.credentials["api_key"].as_str().unwrap_or_default().to_owned()
     }
 
     /// Somebody who is not signed in.
     pub fn nobody(&self) -> Session {
-        Session { stack: self.clone(), token: None, idempotency_key: None }
+        Session { stack: self.clone(), token: None, api_key: None, idempotency_key: None }
     }
 
     /// One of the demo accounts: `admin` or `customer`.
@@ -85,6 +102,23 @@ impl Session {
         Self { idempotency_key: Some(key.to_owned()), ..self.clone() }
     }
 
+    /// The same, with this access token.
+    #[must_use]
+    pub fn with_token(&self, token: &str) -> Self {
+        Self { token: Some(token.to_owned()), ..self.clone() }
+    }
+
+    /// The same, with this `X-API-Key`.
+    #[must_use]
+    pub fn with_api_key(&self, key: &str) -> Self {
+        Self { api_key: Some(key.to_owned()), ..self.clone() }
+    }
+
+    /// The access token, if somebody is signed in.
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
     pub async fn get(&self, path: &str) -> Result<Answer> {
         self.send(Method::GET, path, None).await
     }
@@ -116,20 +150,31 @@ impl Session {
     }
 
     pub async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Result<Answer> {
+        let request = self.request(method, path);
+        let request = match body {
+            Some(body) => request.json(&body),
+            None => request,
+        };
+        answer(request).await
+    }
+
+    /// Posts `name=value` pairs as they stand.
+    pub async fn post_form(&self, path: &str, form: &str) -> Result<Answer> {
+        let request = self.request(Method::POST, path).header("content-type", "application/x-www-form-urlencoded");
+        answer(request.body(form.to_owned())).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let mut request = self.stack.client.request(method, format!("{}{path}", self.stack.base_url));
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
-        if let Some(key) = &self.idempotency_key {
-            request = request.header("idempotency-key", key);
+        for (name, value) in [("x-api-key", &self.api_key), ("idempotency-key", &self.idempotency_key)] {
+            if let Some(value) = value {
+                request = request.header(name, value);
+            }
         }
-        if let Some(body) = body {
-            request = request.json(&body);
-        }
-        let response = request.send().await?;
-        let status = response.status();
-        let body = serde_json::from_slice(&response.bytes().await?).unwrap_or_default();
-        Ok(Answer { status, body })
+        request
     }
 
     /// Asks again and again until the answer is as expected.
@@ -146,4 +191,11 @@ impl Session {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
+}
+
+async fn answer(request: RequestBuilder) -> Result<Answer> {
+    let response = request.send().await?;
+    let status = response.status();
+    let body = serde_json::from_slice(&response.bytes().await?).unwrap_or_default();
+    Ok(Answer { status, body })
 }

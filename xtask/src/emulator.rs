@@ -98,6 +98,16 @@ pub fn start(settings: &Settings) -> Result<()> {
     Ok(())
 }
 
+/// Ends the emulator, whose state is not wanted any more, even if it hangs.
+pub fn kill(settings: &Settings) -> Result<()> {
+    let Some(pid) = running(settings) else { return Ok(()) };
+    if stop(settings).is_err() {
+        signal(pid, "KILL")?;
+        sleep(Duration::from_millis(500));
+    }
+    Ok(())
+}
+
 /// Stops the emulator and waits until it has saved its state.
 pub fn stop(settings: &Settings) -> Result<()> {
     let Some(pid) = running(settings) else { return Ok(()) };

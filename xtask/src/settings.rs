@@ -1,13 +1,13 @@
 //! Where a local stack lives, and the environment its tools run in.
 
 use std::{
-    env,
+    env, fs,
     net::TcpListener,
     path::{Path, PathBuf},
     process::Command,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 /// The stack's name, which every resource's name begins with.
 pub const STACK: &str = "local";
@@ -15,6 +15,9 @@ const LOOPBACK: &str = "localhost,127.0.0.1";
 pub const REGION: &str = "us-east-1";
 pub const API_PORT_VARIABLE: &str = "QUAYSIDE_API_PORT";
 pub const EMULATOR_PORT_VARIABLE: &str = "QUAYSIDE_EMULATOR_PORT";
+
+/// The file that keeps them.
+const PORTS: &str = "ports";
 
 /// One local stack.
 #[derive(Clone, Debug)]
@@ -33,13 +36,30 @@ impl Settings {
     /// The developer's own stack, in `.quayside`.
     pub fn of_developer() -> Result<Self> {
         let root = root()?;
+        let home = root.join(".quayside");
+        let (api, emulator) = remembered_ports(&home).unwrap_or((8000, 4566));
         Ok(Self {
             tools: root.join(".quayside/tools"),
-            home: root.join(".quayside"),
-            api_port: port(API_PORT_VARIABLE, 8000)?,
-            emulator_port: port(EMULATOR_PORT_VARIABLE, 4566)?,
+            home,
+            api_port: port(API_PORT_VARIABLE, api)?,
+            emulator_port: port(EMULATOR_PORT_VARIABLE, emulator)?,
             root,
         })
+    }
+
+    /// Keeps the ports for the commands that come after, until the stack is reset.
+    pub fn remember_ports(&self) -> Result<()> {
+        Ok(fs::write(self.home.join(PORTS), format!("{} {}", self.api_port, self.emulator_port))?)
+    }
+
+    /// Whether the running stack is on these ports.
+    pub fn check_ports(&self) -> Result<()> {
+        match remembered_ports(&self.home) {
+            Some((api, emulator)) if (api, emulator) != (self.api_port, self.emulator_port) => {
+                bail!("The stack runs on the ports {api} and {emulator}. To move it: make down, then make up.")
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A stack on free ports for one run of a command, in `target`.
@@ -107,6 +127,13 @@ impl Settings {
             ("PYTHONUNBUFFERED", "1".to_owned()),
         ]
     }
+}
+
+/// The ports of the API and of the emulator that the stack was started on.
+fn remembered_ports(home: &Path) -> Option<(u16, u16)> {
+    let text = fs::read_to_string(home.join(PORTS)).ok()?;
+    let (api, emulator) = text.trim().split_once(' ')?;
+    Some((api.parse().ok()?, emulator.parse().ok()?))
 }
 
 fn root() -> Result<PathBuf> {

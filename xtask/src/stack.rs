@@ -56,7 +56,9 @@ fn start(settings: &Settings) -> Result<String> {
     }
     if emulator::running(settings).is_none() {
         step("Starting the emulator", || emulator::start(settings))?;
+        settings.remember_ports()?;
     }
+    settings.check_ports()?;
     let release = Release::of(settings)?;
     if !release.is_deployed(settings) {
         step("Deploying the stack", || release.deploy(settings))?;
@@ -97,7 +99,7 @@ pub fn down(settings: &Settings) -> Result<()> {
 /// Stops the stack and forgets its data, its keys and its accounts.
 pub fn reset(settings: &Settings) -> Result<()> {
     let _lock = lock(settings)?;
-    emulator::stop(settings)?;
+    emulator::kill(settings)?;
     forget_data(settings)?;
     remove(fs::remove_dir_all(settings.home.join("logs")))?;
     println!("The local stack's data is gone; `make up` begins anew.");
@@ -108,7 +110,7 @@ fn forget_data(settings: &Settings) -> Result<()> {
     for name in ["state", "s3", "tmp"] {
         remove(fs::remove_dir_all(settings.home.join(name)))?;
     }
-    for name in ["deployed", "local.json", "signing-key.json", "emulator.pid"] {
+    for name in ["deployed", "local.json", "signing-key.json", "emulator.pid", "ports"] {
         remove(fs::remove_file(settings.home.join(name)))?;
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! The tools of a local stack, each in a pinned version, in an environment of their own.
 
 use std::{
-    fs,
+    fs::{self, File},
     process::{Command, ExitCode, Stdio},
 };
 
@@ -17,6 +17,7 @@ const LOCK: &str = "localstack/requirements.lock";
 
 /// Installs what the lock file names, unless that is what is installed.
 pub fn install(settings: &Settings) -> Result<()> {
+    let _lock = lock(settings)?;
     let lock = fs::read(settings.root.join(LOCK)).with_context(|| format!("{LOCK} cannot be read"))?;
     let wanted = format!("{:x}", Sha256::digest(&lock));
     let marker = settings.tools.join("installed");
@@ -49,6 +50,15 @@ pub fn install(settings: &Settings) -> Result<()> {
         fs::write(&marker, wanted)?;
         Ok(())
     })
+}
+
+/// Lets one process at a time install, of however many were started.
+fn lock(settings: &Settings) -> Result<File> {
+    let folder = settings.root.join(".quayside");
+    fs::create_dir_all(&folder)?;
+    let file = File::create(folder.join("tools.lock"))?;
+    file.lock()?;
+    Ok(file)
 }
 
 /// Runs an installed tool with this terminal.

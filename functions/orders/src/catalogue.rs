@@ -40,8 +40,10 @@ pub struct Catalogue {
 /// Why a product could not be priced.
 #[derive(Debug, thiserror::Error)]
 pub enum QuoteError {
-    #[error("no such product")]
-    UnknownProduct,
+    #[error("no product with this id")]
+    UnknownId,
+    #[error("no product of this name")]
+    UnknownName,
     #[error(transparent)]
     Page(#[from] PageError),
     #[error(transparent)]
@@ -95,7 +97,8 @@ impl Catalogue {
     }
 
     async fn ask(&self, new: &NewOrder) -> Result<Quote, QuoteError> {
-        let products = self.products.as_ref().ok_or(QuoteError::UnknownProduct)?;
+        let unknown = || if new.product_id.is_some() { QuoteError::UnknownId } else { QuoteError::UnknownName };
+        let products = self.products.as_ref().ok_or_else(unknown)?;
         let found: Option<Product> = match (new.product_id, &new.product) {
             (Some(id), _) => products.get(&get("products-get", format!("/api/products/{id}"), vec![])).await?,
             (None, Some(name)) => {
@@ -105,7 +108,7 @@ impl Catalogue {
             }
             (None, None) => None,
         };
-        let quote = Quote::from(found.ok_or(QuoteError::UnknownProduct)?);
+        let quote = Quote::from(found.ok_or_else(unknown)?);
         self.remember(&quote).await?;
         Ok(quote)
     }

@@ -32,23 +32,14 @@ impl Job for ExpireUnpaid {
     async fn run(&self, now: Timestamp) -> Result<usize, TableError> {
         let mut cancelled = 0;
         for partition in Shard::all(UNPAID) {
+            let mut position = None;
             loop {
-                let due: Vec<PaymentDeadline> = self.table.due("gsi1", &partition, &now.to_string(), BATCH).await?;
-                let full = due.len() == usize::try_from(BATCH).unwrap_or(usize::MAX);
-                let mut progress = false;
+                let (due, next) = self.table.due("gsi1", &partition, &now.to_string(), BATCH, position).await?;
                 for deadline in due {
-                    match self.expire(&deadline).await {
-                        Ok(ended) => {
-                            progress = true;
-                            cancelled += usize::from(ended);
-                        }
-                        Err(error) if error.is_race() => {
-                            tracing::info!(order_id = %deadline.order_id, "left for the next run");
-                        }
-                        Err(error) => return Err(error),
-                    }
+                    cancelled += usize::from(self.expired(&deadline).await?);
                 }
-                if !full || !progress {
+                position = next;
+                if position.is_none() {
                     break;
                 }
             }
@@ -58,6 +49,18 @@ impl Job for ExpireUnpaid {
 }
 
 impl ExpireUnpaid {
+    /// Whether the order was cancelled now. One that cannot be does not keep the others waiting.
+    async fn expired(&self, deadline: &PaymentDeadline) -> Result<bool, TableError> {
+        match self.expire(deadline).await {
+            Err(error @ TableError::Unavailable(_)) => Err(error),
+            Err(error) => {
+                tracing::error!(order_id = %deadline.order_id, %error, "left for the next run");
+                Ok(false)
+            }
+            outcome => outcome,
+        }
+    }
+
     /// Cancels the order if it is still unpaid, and in the same transaction forgets its deadline.
     async fn expire(&self, deadline: &PaymentDeadline) -> Result<bool, TableError> {
         let order = store::get(&self.table, deadline.order_id).await?;

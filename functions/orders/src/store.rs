@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use shared::{
     id::Id,
+    retry::{Race, deciding_anew},
     table::{
         IndexKey, Indexes, Item, Key, Listing, Page, PageError, PageRequest, Shard, Table, TableError, Transaction,
     },
@@ -99,22 +100,33 @@ pub fn update(order: &Order, change: impl FnOnce(&mut Order) -> Vec<OrderEvent>)
 /// Why an order was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {
+    #[error("no such order")]
+    Unknown,
     #[error(transparent)]
     Illegal(#[from] IllegalTransition),
     #[error(transparent)]
     Table(#[from] TableError),
 }
 
+impl Race for ChangeError {
+    fn is_race(&self) -> bool {
+        matches!(self, Self::Table(error) if error.is_race())
+    }
+}
+
 /// Changes a stored order if its status allows it, and answers with the order as it is then.
 pub async fn change(
     table: &Table,
-    order: &Order,
-    change: impl FnOnce(&mut Order) -> Result<Vec<OrderEvent>, IllegalTransition>,
+    id: Id,
+    change: impl Fn(&mut Order) -> Result<Vec<OrderEvent>, IllegalTransition>,
 ) -> Result<Order, ChangeError> {
-    let mut changed = order.clone();
-    let events = change(&mut changed)?;
-    table.commit(replacement(&mut changed, &events)).await?;
-    Ok(changed)
+    deciding_anew(|| async {
+        let mut changed = get(table, id).await?.ok_or(ChangeError::Unknown)?;
+        let events = change(&mut changed)?;
+        table.commit(replacement(&mut changed, &events)).await?;
+        Ok(changed)
+    })
+    .await
 }
 
 fn replacement(changed: &mut Order, events: &[OrderEvent]) -> Transaction {

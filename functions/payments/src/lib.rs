@@ -5,6 +5,7 @@ pub mod http;
 pub mod payment;
 pub mod provider;
 pub mod reconcile;
+pub mod refund;
 pub mod settlement;
 pub mod store;
 
@@ -41,8 +42,12 @@ impl Payments {
     }
 
     pub fn from_env() -> Result<Self, ConfigError> {
-        let orders = Some(ServiceClient::from_env("orders")?);
-        Ok(Self { table: Table::from_env()?, provider: Arc::new(provider::Simulator::from_env()?), orders })
+        Ok(Self::new(Table::from_env()?, Arc::new(provider::Simulator::from_env()?)))
+    }
+
+    /// The same, asking orders for what is not in the replica yet.
+    pub fn asking_orders(self) -> Result<Self, ConfigError> {
+        Ok(Self { orders: Some(ServiceClient::from_env("orders")?), ..self })
     }
 
     /// Asks orders for an order, as the caller whose `Authorization` header this is.

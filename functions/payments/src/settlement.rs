@@ -1,7 +1,9 @@
 //! Applying the provider's answer to a payment, once, however often and by whomever it is brought.
 
 use shared::{
+    event::RefundReason,
     id::Id,
+    retry::{Race, deciding_anew},
     table::{Table, TableError},
 };
 
@@ -11,8 +13,6 @@ use crate::{
     provider::{NoAnswer, Outcome},
     store,
 };
-
-const RACE_ATTEMPTS: u32 = 8;
 
 /// Why a payment was not settled.
 #[derive(Debug, thiserror::Error)]
@@ -25,26 +25,40 @@ pub enum SettleError {
     Unknown(Id),
 }
 
+impl Race for SettleError {
+    fn is_race(&self) -> bool {
+        matches!(self, Self::Table(error) if error.is_race())
+    }
+}
+
 /// The decline code of a charge that never reached the provider.
 pub const NOT_CHARGED: &str = "not_charged";
 
-/// Settles a payment that is `PENDING`, leaves any other alone, and answers with the payment as it
-/// is then.
+/// Settles a payment that is `PENDING`, and answers with the payment as it is then. One that had been
+/// given up and turns out to be charged after all is given back; any other is left alone.
 pub async fn settle(table: &Table, payment_id: Id, outcome: &Outcome) -> Result<Payment, SettleError> {
-    let mut attempt = 0;
-    loop {
-        let payment = store::get(table, payment_id).await?.ok_or(SettleError::Unknown(payment_id))?;
-        if payment.status != PaymentStatus::Pending {
-            return Ok(payment);
+    deciding_anew(|| try_settle(table, payment_id, outcome)).await
+}
+
+async fn try_settle(table: &Table, payment_id: Id, outcome: &Outcome) -> Result<Payment, SettleError> {
+    let payment = store::get(table, payment_id).await?.ok_or(SettleError::Unknown(payment_id))?;
+    let (settled, transaction) = match (payment.status, outcome) {
+        (PaymentStatus::Pending, _) => {
+            let order = store::order(table, payment.order_id).await?.ok_or(SettleError::Unknown(payment_id))?;
+            let (settled, paid) = payment.settled(&order, outcome);
+            let transaction = store::settlement(&settled, &paid);
+            (settled, transaction)
         }
-        let order = store::order(table, payment.order_id).await?.ok_or(SettleError::Unknown(payment_id))?;
-        let (settled, paid) = payment.settled(&order, outcome);
-        match table.commit(store::settlement(&settled, &paid)).await {
-            Ok(()) => return Ok(settled),
-            Err(error) if error.is_race() && attempt < RACE_ATTEMPTS => attempt += 1,
-            Err(error) => return Err(error.into()),
+        (PaymentStatus::Failed, Outcome::Approved) => {
+            tracing::warn!(%payment_id, "a payment that had failed was charged after all; it is given back");
+            let refunding = payment.refunding(RefundReason::LateCharge);
+            let transaction = store::refund_request(&refunding, RefundReason::LateCharge);
+            (refunding, transaction)
         }
-    }
+        _ => return Ok(payment),
+    };
+    table.commit(transaction).await?;
+    Ok(settled)
 }
 
 impl Payments {

@@ -69,7 +69,7 @@ fn payments_of(user_id: Id) -> String {
     format!("USER_PAYMENTS#{user_id}")
 }
 
-/// Says that a payment waits for the provider's answer, and when to look into it.
+/// Says that a payment waits for the provider, to charge it or to give it back, and when to look into it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Unsettled {
     pub payment_id: Id,
@@ -80,7 +80,7 @@ impl Unsettled {
     const KEPT_AFTER: Duration = Duration::from_secs(30 * 24 * 3600);
 
     fn of(payment: &Payment) -> Self {
-        Self { payment_id: payment.id, due_at: payment.created_at.plus(IN_DOUBT_AFTER) }
+        Self { payment_id: payment.id, due_at: payment.updated_at.plus(IN_DOUBT_AFTER) }
     }
 }
 
@@ -118,10 +118,21 @@ pub fn settlement(payment: &Payment, order: &PayableOrder) -> Transaction {
     }
 }
 
+/// Marks a payment as being given back, to be looked into if it is not before long.
+pub fn refund_start(refunding: &Payment) -> Transaction {
+    Transaction::new().replace(refunding).insert(&Unsettled::of(refunding))
+}
+
 /// Marks a payment as being given back and publishes that it is to be.
-pub fn refund_request(payment: &Payment, reason: RefundReason) -> Transaction {
-    let request = RefundRequested { payment_id: payment.id, order_id: payment.order_id, reason };
-    Transaction::new().replace(payment).publish(&request)
+pub fn refund_request(refunding: &Payment, reason: RefundReason) -> Transaction {
+    let request = RefundRequested { payment_id: refunding.id, order_id: refunding.order_id, reason };
+    refund_start(refunding).publish(&request)
+}
+
+/// Stores that a payment was given back, and publishes it.
+pub fn refund_end(refunded: &Payment) -> Transaction {
+    let unsettled = Unsettled::of(refunded).key();
+    Transaction::new().replace(refunded).delete(Unsettled::TYPE, unsettled).publish(&refunded.refunded_event())
 }
 
 /// The payment with this id.

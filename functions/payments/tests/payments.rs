@@ -333,19 +333,51 @@ async fn two_requests_for_the_same_refund_give_back_once() {
     assert_eq!(shop.published().iter().filter(|event| event.event_type == "payment.refunded").count(), 1);
 }
 
+/// Every deadline passes.
+async fn reconcile(shop: &Shop) -> usize {
+    let payments = Payments::new(shop.table.clone(), shop.books.clone());
+    Reconcile { payments }.run(Timestamp::now().plus(Duration::from_secs(3600))).await.unwrap()
+}
+
 #[tokio::test]
-async fn a_refund_the_provider_does_not_answer_comes_again_and_is_not_lost() {
+async fn a_refund_that_a_provider_away_for_long_does_not_answer_is_made_when_it_is_back() {
     let shop = shop().await;
     let payment = shop.pay("tok_ok").await.body;
     let payment_id = id(payment["id"].as_u64().unwrap());
     let request = RefundRequested { payment_id, order_id: id(1), reason: RefundReason::OrderCancelled };
-    let event = Envelope::new(&request).unwrap();
     shop.books.away.store(true, Ordering::Relaxed);
-    assert!(consumer::handle(&shop.refunds(), event.clone()).await.is_err());
-    assert_eq!(shop.get(&payment).await["status"], "REFUNDING");
+    shop.deliver(&shop.refunds(), Envelope::new(&request).unwrap()).await;
+    assert_eq!((reconcile(&shop).await, &shop.get(&payment).await["status"]), (0, &json!("REFUNDING")));
     shop.books.away.store(false, Ordering::Relaxed);
-    shop.deliver(&shop.refunds(), event).await;
-    assert_eq!(shop.get(&payment).await["status"], "REFUNDED");
+    assert_eq!((reconcile(&shop).await, &shop.get(&payment).await["status"]), (1, &json!("REFUNDED")));
+    assert_eq!((reconcile(&shop).await, shop.books.given_back()), (0, 1));
+}
+
+#[tokio::test]
+async fn a_charge_that_was_given_up_and_turns_up_late_is_given_back() {
+    let shop = shop().await;
+    let payment = shop.pay("tok_timeout_lost").await.body;
+    assert_eq!((reconcile(&shop).await, &shop.get(&payment).await["status"]), (1, &json!("FAILED")));
+    let late = json!({"payment_id": payment["id"], "outcome": "approved"}).to_string();
+    for _ in 0..2 {
+        ProviderEvents { table: shop.table.clone() }.handle(&late).await.unwrap();
+    }
+    assert_eq!(shop.get(&payment).await["refund_reason"], "late_charge");
+    shop.refund_what_was_asked().await;
+    assert_eq!((&shop.get(&payment).await["status"], shop.books.given_back()), (&json!("REFUNDED"), 1));
+}
+
+#[tokio::test]
+async fn a_change_of_an_order_that_is_not_known_yet_comes_again() {
+    let shop = shop().await;
+    let (from, to) = (OrderStatus::Pending, OrderStatus::Paid);
+    let paid = Envelope::new(&OrderStatusChanged { order_id: id(8), user_id: id(1), from, to }).unwrap();
+    let consumer = OrderEvents { table: shop.table.clone() };
+    assert!(consumer::handle(&consumer, paid.clone()).await.is_err());
+    shop.tell(&created(8)).await;
+    shop.deliver(&consumer, paid).await;
+    let answer = shop.api().post("/api/payments", &json!({"order_id": 8})).await;
+    assert_eq!(answer.body["code"], "order_closed");
 }
 
 #[tokio::test]

@@ -116,7 +116,7 @@ fn order(number: u64, user: u64, product: u64, quantity: u32) -> Result<Order> {
 async fn cancel(table: &Table, order_id: Id) -> Result<()> {
     let order = existing(table, order_id).await?;
     if order.status == OrderStatus::Pending {
-        orders::store::change(table, &order, |order| order.cancel(CancelReason::Requested)).await?;
+        orders::store::change(table, order_id, |order| order.cancel(CancelReason::Requested)).await?;
     }
     Ok(())
 }
@@ -140,7 +140,7 @@ async fn complete(stack: &Stack, order_id: Id) -> Result<()> {
         };
         match next {
             Some(status) => {
-                orders::store::change(&table, &order, |order| order.set_status(status)).await?;
+                orders::store::change(&table, order_id, |order| order.set_status(status)).await?;
             }
             None => pause(started, "orders to confirm a demo order").await?,
         }

@@ -116,7 +116,7 @@ async fn run(command: Command) -> Result<()> {
         }
         Command::Admin { stack, username, email } => {
             let password = passwords::random()?;
-            let person = init::Person { id: Id::generate(), username: &username, name: None, email: &email };
+            let person = init::Person { id: Id::generate().even(), username: &username, name: None, email: &email };
             init::make_account(&Stack::connect(&stack)?, &person, Role::Admin, &password).await?;
             println!("{password}");
         }

@@ -13,18 +13,21 @@ use futures::future::join_all;
 use lambda_runtime::LambdaEvent;
 use uuid::Uuid;
 
-use super::{ConsumerError, Delivery, InboxItem, Outcome, unwrapped};
+use super::{ConsumerError, Delivery, InboxItem, Outcome, begins_by, unwrapped};
 use crate::{
     event::Envelope,
+    retry::{Race, backoff},
     runtime::{self, BatchItemFailure, BatchResponse},
     table::{Item, TableError},
     telemetry,
+    time::Timestamp,
 };
 
 /// Lanes that are at work at the same time.
 const LANES: usize = 4;
 /// How often a group may lose a race for its items before its messages are left for later.
 const RACE_ATTEMPTS: u32 = 16;
+const RACE_BACKOFF: Duration = Duration::from_millis(10);
 
 /// Handles the events of one queue, many at a time.
 #[async_trait]
@@ -84,7 +87,8 @@ impl runtime::Function for Batches {
                 Err(error) => failed(message_id, &error),
             }
         }
-        for (message_id, outcome) in message_ids.into_iter().zip(handle_batch(&*self.0, events).await) {
+        let outcomes = handle_until(&*self.0, events, begins_by(event.context.deadline)).await;
+        for (message_id, outcome) in message_ids.into_iter().zip(outcomes) {
             if let Err(error) = outcome {
                 failed(message_id, &error);
             }
@@ -98,9 +102,18 @@ pub async fn handle_batch(
     consumer: &dyn BatchConsumer,
     events: Vec<Envelope>,
 ) -> Vec<Result<Outcome, Arc<ConsumerError>>> {
+    handle_until(consumer, events, None).await
+}
+
+/// Begins no lane after this moment, in milliseconds since the Unix epoch.
+async fn handle_until(
+    consumer: &dyn BatchConsumer,
+    events: Vec<Envelope>,
+    begins_by: Option<i64>,
+) -> Vec<Result<Outcome, Arc<ConsumerError>>> {
     let ids: Vec<Uuid> = events.iter().map(|event| event.id).collect();
     let oldest = events.iter().map(|event| event.occurred_at).min();
-    let outcomes = outcomes(consumer, events).await;
+    let outcomes = outcomes(consumer, events, begins_by).await;
     let mut seen = HashSet::new();
     let answers: Vec<_> = ids.into_iter().map(|id| answer(&outcomes, id, seen.insert(id))).collect();
     telemetry::batch_handled(oldest, &answers);
@@ -116,13 +129,14 @@ fn answer(
     match outcomes.get(&id) {
         Some(Ok(_)) if !first => Ok(Outcome::Duplicate),
         Some(outcome) => outcome.clone(),
-        None => Err(Arc::new(ConsumerError::Rejected("not handled".into()))),
+        None => Err(Arc::new(ConsumerError::Rejected("no time is left for this event".into()))),
     }
 }
 
 async fn outcomes(
     consumer: &dyn BatchConsumer,
     events: Vec<Envelope>,
+    begins_by: Option<i64>,
 ) -> HashMap<Uuid, Result<Outcome, Arc<ConsumerError>>> {
     let mut outcomes = HashMap::new();
     let mut lanes: BTreeMap<String, BTreeMap<String, Vec<Delivery>>> = BTreeMap::new();
@@ -140,6 +154,9 @@ async fn outcomes(
     }
     let lanes: Vec<_> = lanes.into_values().collect();
     for lanes in lanes.chunks(LANES) {
+        if begins_by.is_some_and(|moment| Timestamp::now().unix_millis() > moment) {
+            break;
+        }
         let handled = join_all(lanes.iter().map(|lane| handle_lane(consumer, lane))).await;
         outcomes.extend(handled.into_iter().flatten());
     }
@@ -163,12 +180,12 @@ async fn handle_group(consumer: &dyn BatchConsumer, mut deliveries: Vec<Delivery
                 outcomes.extend(deliveries.iter().map(|delivery| (delivery.event.id, Ok(Outcome::Handled))));
                 break;
             }
-            Err(ConsumerError::Table(error)) if error.is_race() && race < RACE_ATTEMPTS => {
+            Err(error) if error.is_race() && race < RACE_ATTEMPTS => {
                 let before = handled_before(&error);
                 deliveries.retain(|delivery| !before.contains(&delivery.event.id));
                 if before.is_empty() {
+                    tokio::time::sleep(backoff(RACE_BACKOFF, race)).await;
                     race += 1;
-                    tokio::time::sleep(jittered(race)).await;
                 }
                 outcomes.extend(before.into_iter().map(|id| (id, Ok(Outcome::Duplicate))));
             }
@@ -198,13 +215,8 @@ fn concerns_all(error: &ConsumerError) -> bool {
 }
 
 /// The events whose inbox records were there already.
-fn handled_before(error: &TableError) -> Vec<Uuid> {
+fn handled_before(error: &ConsumerError) -> Vec<Uuid> {
+    let ConsumerError::Table(error) = error else { return Vec::new() };
     let checks = error.failed_checks().iter().filter(|check| check.label == InboxItem::TYPE);
     checks.filter_map(|check| check.existing::<InboxItem>().ok().flatten()).map(|item| item.event_id).collect()
-}
-
-/// Exponential back-off from 20 ms to some 300 ms with full jitter.
-fn jittered(race: u32) -> Duration {
-    let random = u64::from(Uuid::new_v4().as_bytes()[0]);
-    Duration::from_millis((10u64 << race.min(5)) * random / 255)
 }

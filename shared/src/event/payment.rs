@@ -13,6 +13,8 @@ pub enum RefundReason {
     AlreadyPaid,
     /// By an admin.
     Requested,
+    /// The provider had charged a payment that had been given up.
+    LateCharge,
 }
 
 /// Money was taken for an order.

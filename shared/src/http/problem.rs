@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     context::Context,
     idempotency::IdempotencyError,
+    retry::Race,
     table::{InvalidCursor, PageError, TableError},
 };
 
@@ -162,6 +163,15 @@ impl IntoResponse for Problem {
 
 /// A lost table is a 503 and a lost race a 409; what a service means by one of its own failed
 /// checks, it says before this conversion.
+/// The code of a change that lost a race.
+const CHANGED_MEANWHILE: &str = "changed_meanwhile";
+
+impl Race for Problem {
+    fn is_race(&self) -> bool {
+        self.code == CHANGED_MEANWHILE
+    }
+}
+
 impl From<TableError> for Problem {
     fn from(error: TableError) -> Self {
         match error {
@@ -170,7 +180,7 @@ impl From<TableError> for Problem {
                 Self::unavailable("the service's table is unavailable")
             }
             TableError::Failed(_) | TableError::Contended => {
-                Self::conflict("changed_meanwhile", "it was changed by somebody else at the same time").retry_after(1)
+                Self::conflict(CHANGED_MEANWHILE, "it was changed by somebody else at the same time").retry_after(1)
             }
             TableError::Malformed { .. } => Self::internal(error),
         }

@@ -6,6 +6,7 @@ use super::{
     Item,
     item::{Attributes, from_attributes},
 };
+use crate::retry::Race;
 
 /// Why a table did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -86,5 +87,11 @@ impl TableError {
     /// Whether reading again and deciding anew may succeed: another writer was first.
     pub fn is_race(&self) -> bool {
         matches!(self, Self::Failed(_) | Self::Contended)
+    }
+}
+
+impl Race for TableError {
+    fn is_race(&self) -> bool {
+        self.is_race()
     }
 }

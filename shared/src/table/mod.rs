@@ -18,6 +18,7 @@ pub use self::{
     error::{FailedCheck, TableError},
     item::{IndexKey, Indexes, Item, Key},
     page::{Cursor, InvalidCursor, Listing, Page, PageError, PageRequest, Shard},
+    read::Position,
     transaction::{NEW_ID, Transaction, Update},
 };
 use crate::aws::{self, ConfigError};

@@ -2,6 +2,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::{Item, Table, TableError, item::from_attributes};
 use crate::id::Id;
@@ -16,7 +17,8 @@ pub struct Shard;
 impl Shard {
     /// The index partition of the entity with this id in the list called `list`.
     pub fn of(list: &str, id: Id) -> String {
-        format!("{list}#{}", id.value() % SHARDS)
+        // The lowest bit tells who gave the id, see `Id::even`.
+        format!("{list}#{}", (id.value() >> 1) % SHARDS)
     }
 
     /// Every partition of the list called `list`.
@@ -91,6 +93,12 @@ pub struct InvalidCursor;
 struct CursorText {
     t: String,
     k: String,
+    /// The checksum of both, so that an altered cursor is noticed.
+    c: String,
+}
+
+fn checksum(tag: &str, last: &str) -> String {
+    hex::encode(&Sha256::digest(format!("{}:{tag}{last}", tag.len()))[..4])
 }
 
 impl Cursor {
@@ -101,15 +109,16 @@ impl Cursor {
             return Err(InvalidCursor);
         }
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidCursor)?;
-        let CursorText { t, k } = serde_json::from_slice(&bytes).map_err(|_| InvalidCursor)?;
-        if k.is_empty() {
+        let CursorText { t, k, c } = serde_json::from_slice(&bytes).map_err(|_| InvalidCursor)?;
+        if k.is_empty() || c != checksum(&t, &k) {
             return Err(InvalidCursor);
         }
         Ok(Self { tag: t, last: k })
     }
 
     fn text(&self) -> Result<String, serde_json::Error> {
-        let text = serde_json::to_vec(&CursorText { t: self.tag.clone(), k: self.last.clone() })?;
+        let c = checksum(&self.tag, &self.last);
+        let text = serde_json::to_vec(&CursorText { t: self.tag.clone(), k: self.last.clone(), c })?;
         Ok(BASE64_URL_SAFE_NO_PAD.encode(text))
     }
 }
@@ -222,6 +231,16 @@ mod tests {
         fn a_cursor_survives_its_text(tag in ".{0,40}", last in ".{1,40}") {
             let cursor = Cursor { tag, last };
             prop_assert_eq!(Cursor::parse(&cursor.text().unwrap_or_default()), Ok(cursor));
+        }
+
+        #[test]
+        fn an_altered_cursor_is_refused(at in 0usize..60, to in "[A-Za-z0-9_-]") {
+            let cursor = Cursor { tag: "ORDERS#0".into(), last: "0000890496215145702".into() };
+            let mut text = cursor.text().unwrap_or_default();
+            let at = at % text.len();
+            prop_assume!(text[at..=at] != to);
+            text.replace_range(at..=at, &to);
+            prop_assert!(Cursor::parse(&text).is_err_and(|_| true) || Cursor::parse(&text) == Ok(cursor));
         }
 
         #[test]

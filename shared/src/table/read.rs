@@ -9,6 +9,10 @@ use super::{
 const BATCH_GET_LIMIT: usize = 100;
 const BATCH_GET_ATTEMPTS: usize = 5;
 
+/// Where a query of due items goes on.
+#[derive(Clone, Debug)]
+pub struct Position(Attributes);
+
 impl Table {
     /// The item with this key, read consistently: one GetItem.
     pub async fn get<T: Item>(&self, key: &Key) -> Result<Option<T>, TableError> {
@@ -63,15 +67,16 @@ impl Table {
         Ok((items, rest.map(|keys| keys.keys).unwrap_or_default()))
     }
 
-    /// Up to `limit` items of one index partition whose sort key is at or below `up_to`, lowest
-    /// first: one Query.
+    /// Up to `limit` items of one index partition whose sort key is at or below `up_to`, lowest first,
+    /// beginning behind `after`, and where to go on if there are more: one Query.
     pub async fn due<T: Item>(
         &self,
         index: &str,
         partition: &str,
         up_to: &str,
         limit: i32,
-    ) -> Result<Vec<T>, TableError> {
+        after: Option<Position>,
+    ) -> Result<(Vec<T>, Option<Position>), TableError> {
         let answer = self
             .client
             .query()
@@ -81,10 +86,12 @@ impl Table {
             .expression_attribute_values(":pk", AttributeValue::S(partition.to_owned()))
             .expression_attribute_values(":to", AttributeValue::S(up_to.to_owned()))
             .limit(limit)
+            .set_exclusive_start_key(after.map(|position| position.0))
             .send()
             .await
             .map_err(TableError::unavailable)?;
-        answer.items.unwrap_or_default().into_iter().map(from_attributes).collect()
+        let items = answer.items.unwrap_or_default().into_iter().map(from_attributes).collect::<Result<_, _>>()?;
+        Ok((items, answer.last_evaluated_key.map(Position)))
     }
 
     /// The items of one partition of the table with sort keys from `lowest` to `highest`, lowest

@@ -9,6 +9,8 @@ use aws_sdk_dynamodb::{
     },
 };
 
+use crate::retry::backoff;
+
 use super::{
     FailedCheck, Item, Key, Table, TableError,
     item::{Attributes, to_attributes},
@@ -19,6 +21,7 @@ pub const NEW_ID: &str = "new_id";
 
 /// Attempts at a transaction that meets another one at the same items.
 const CONFLICT_ATTEMPTS: u32 = 6;
+const CONFLICT_BACKOFF: Duration = Duration::from_millis(20);
 
 /// Writes that happen all or not at all: one TransactWriteItems.
 ///
@@ -324,7 +327,7 @@ impl Table {
             match self.attempt(&labels, items.clone()).await {
                 Ok(()) => return Ok(()),
                 Err(Attempt::Error(error)) => return Err(error),
-                Err(Attempt::Conflict) => tokio::time::sleep(jittered(attempt)).await,
+                Err(Attempt::Conflict) => tokio::time::sleep(backoff(CONFLICT_BACKOFF, attempt)).await,
             }
         }
         Err(TableError::Contended)
@@ -367,11 +370,4 @@ fn failed_checks(labels: &[&'static str], reasons: &[CancellationReason]) -> Vec
         .filter(|(_, reason)| reason.code() == Some("ConditionalCheckFailed"))
         .map(|(label, reason)| FailedCheck { label, existing: reason.item().cloned() })
         .collect()
-}
-
-/// Exponential back-off from 20 ms with full jitter.
-fn jittered(attempt: u32) -> Duration {
-    let ceiling = 20u64 << attempt.min(6);
-    let random = u64::from(uuid::Uuid::new_v4().as_bytes()[0]);
-    Duration::from_millis(ceiling * random / 255)
 }

@@ -2,6 +2,7 @@ use axum::{Json, Router, extract::State, routing::delete};
 use shared::{
     auth::Caller,
     http::{Endpoint, PathId, Problem, routes},
+    table::Table,
 };
 
 use super::existing;
@@ -15,7 +16,7 @@ pub const PATHS: &[&str] = &["/api/orders/{id}"];
 
 /// What `main` serves.
 pub fn endpoint() -> Endpoint {
-    Ok(router(Orders::from_env()?))
+    Ok(router(Orders::new(Table::from_env()?)))
 }
 
 pub fn router(orders: Orders) -> Router {
@@ -30,6 +31,6 @@ async fn cancel_order(
 ) -> Result<Json<Order>, Problem> {
     let order = existing(&orders.table, id).await?;
     caller.must_own(order.user_id, "order")?;
-    let cancelled = store::change(&orders.table, &order, |order| order.cancel(CancelReason::Requested)).await?;
+    let cancelled = store::change(&orders.table, id, |order| order.cancel(CancelReason::Requested)).await?;
     Ok(Json(cancelled))
 }

@@ -2,6 +2,7 @@ use axum::{Json, Router, extract::State, routing::get};
 use shared::{
     auth::Caller,
     http::{Endpoint, PathId, Problem, routes},
+    table::Table,
 };
 
 use super::existing;
@@ -11,7 +12,7 @@ pub const PATHS: &[&str] = &["/api/orders/{id}"];
 
 /// What `main` serves.
 pub fn endpoint() -> Endpoint {
-    Ok(router(Orders::from_env()?))
+    Ok(router(Orders::new(Table::from_env()?)))
 }
 
 pub fn router(orders: Orders) -> Router {

@@ -24,7 +24,8 @@ use crate::{
 impl From<QuoteError> for Problem {
     fn from(error: QuoteError) -> Self {
         match error {
-            QuoteError::UnknownProduct => Self::invalid_field("/product_id", "no such product"),
+            QuoteError::UnknownId => Self::invalid_field("/product_id", "no such product"),
+            QuoteError::UnknownName => Self::invalid_field("/product", "no such product"),
             QuoteError::Page(error) => error.into(),
             QuoteError::Table(error) => error.into(),
             QuoteError::Client(error) => error.into(),
@@ -50,6 +51,7 @@ impl From<IllegalTransition> for Problem {
 impl From<ChangeError> for Problem {
     fn from(error: ChangeError) -> Self {
         match error {
+            ChangeError::Unknown => Self::not_found("order"),
             ChangeError::Illegal(error) => error.into(),
             ChangeError::Table(error) => error.into(),
         }

@@ -2,7 +2,7 @@ use axum::{Router, extract::State, response::IntoResponse, routing::get};
 use shared::{
     auth::Caller,
     http::{Endpoint, PathId, Problem, routes},
-    table::PageRequest,
+    table::{PageRequest, Table},
 };
 
 use super::named;
@@ -12,7 +12,7 @@ pub const PATHS: &[&str] = &["/api/orders/user/{id}"];
 
 /// What `main` serves.
 pub fn endpoint() -> Endpoint {
-    Ok(router(Orders::from_env()?))
+    Ok(router(Orders::new(Table::from_env()?)))
 }
 
 pub fn router(orders: Orders) -> Router {

@@ -4,9 +4,9 @@ use serde::Deserialize;
 use shared::{
     auth::Caller,
     http::{Endpoint, PathId, Problem, Valid, routes},
+    table::Table,
 };
 
-use super::existing;
 use crate::{
     Orders,
     order::{Order, OrderStatus},
@@ -24,7 +24,7 @@ struct NewStatus {
 
 /// What `main` serves.
 pub fn endpoint() -> Endpoint {
-    Ok(router(Orders::from_env()?))
+    Ok(router(Orders::new(Table::from_env()?)))
 }
 
 pub fn router(orders: Orders) -> Router {
@@ -39,7 +39,6 @@ async fn set_order_status(
     Valid(new): Valid<NewStatus>,
 ) -> Result<Json<Order>, Problem> {
     caller.must_be_admin()?;
-    let order = existing(&orders.table, id).await?;
-    let moved = store::change(&orders.table, &order, |order| order.set_status(new.status)).await?;
+    let moved = store::change(&orders.table, id, |order| order.set_status(new.status)).await?;
     Ok(Json(moved))
 }

@@ -62,12 +62,16 @@ impl OrderEvents {
         })
     }
 
-    /// An order that became `PAID` without a payment made here was paid in another way.
+    /// An order that became `PAID` without a payment made here was paid in another way: nobody is to pay
+    /// for it any more, whatever becomes of a payment that is being made.
     async fn status_changed(&self, change: OrderStatusChanged) -> Result<Transaction, ConsumerError> {
+        if change.to != OrderStatus::Paid {
+            return Ok(Transaction::new());
+        }
         let known = store::order(&self.table, change.order_id).await?;
-        let paid_elsewhere = known.filter(|order| {
-            change.to == OrderStatus::Paid && order.paid_by.is_none() && order.claim.is_none() && !order.closed
-        });
-        Ok(paid_elsewhere.map_or_else(Transaction::new, |order| Transaction::new().replace(&order.close())))
+        let known =
+            known.ok_or_else(|| ConsumerError::Rejected(format!("order {} is not known yet", change.order_id)))?;
+        let paid_elsewhere = known.paid_by.is_none() && !known.closed;
+        Ok(if paid_elsewhere { Transaction::new().replace(&known.close()) } else { Transaction::new() })
     }
 }

@@ -42,21 +42,21 @@ impl Consumer for RefundRequests {
             PaymentStatus::Failed | PaymentStatus::Refunded => Transaction::new(),
             PaymentStatus::Completed => {
                 let refunding = payment.refunding(request.reason);
-                table.commit(Transaction::new().replace(&refunding)).await?;
-                self.give_back(&refunding).await?
+                table.commit(store::refund_start(&refunding)).await?;
+                self.give_back(&refunding).await
             }
-            PaymentStatus::Refunding => self.give_back(&payment).await?,
+            PaymentStatus::Refunding => self.give_back(&payment).await,
         };
         Ok(table.commit(transaction.once(delivery)).await?)
     }
 }
 
 impl RefundRequests {
-    /// The provider makes one refund of however many are asked for a payment.
-    async fn give_back(&self, payment: &Payment) -> Result<Transaction, ConsumerError> {
-        let refund = self.payments.provider.refund(&payment.charge()).await;
-        refund.map_err(|error| ConsumerError::Rejected(error.to_string()))?;
-        let refunded = payment.refunded();
-        Ok(Transaction::new().replace(&refunded).publish(&refunded.refunded_event()))
+    /// What is to be stored; nothing while the provider is away: `payments-reconcile` asks it again.
+    async fn give_back(&self, refunding: &Payment) -> Transaction {
+        self.payments.give_back(refunding).await.unwrap_or_else(|error| {
+            tracing::warn!(payment_id = %refunding.id, %error, "the refund is left to reconciliation");
+            Transaction::new()
+        })
     }
 }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use axum::{
     Json, Router,
     extract::State,
@@ -9,7 +11,7 @@ use shared::{
     auth::Caller,
     http::{Created, Endpoint, Problem, Valid, routes},
     id::Id,
-    idempotency::{Idempotency, Once},
+    idempotency::{Idempotency, Once, replayed},
     table::{TableError, Transaction},
     time::Timestamp,
 };
@@ -20,11 +22,14 @@ use crate::{
     settlement, store,
 };
 
+/// How long the function that makes a payment may take.
+const AT_WORK: Duration = Duration::from_secs(10);
+
 pub const PATHS: &[&str] = &["/api/payments"];
 
 /// What `main` serves.
 pub fn endpoint() -> Endpoint {
-    Ok(router(Payments::from_env()?))
+    Ok(router(Payments::from_env()?.asking_orders()?))
 }
 
 pub fn router(payments: Payments) -> Router {
@@ -103,16 +108,16 @@ impl Payments {
         }
     }
 
-    /// The answer to a request that came before: how its payment stands now.
+    /// The answer to a request that came before: how its payment stands now; 409 while the function
+    /// that makes it may still be at work.
     async fn again(&self, id: Id) -> Result<Response, Problem> {
         let payment = store::get(&self.table, id).await?.ok_or_else(|| Problem::not_found("payment"))?;
-        if payment.is_in_doubt(Timestamp::now()) {
-            return answer(self.look_into(&payment).await?);
+        let now = Timestamp::now();
+        let payment = if payment.is_in_doubt(now) { self.look_into(&payment).await? } else { payment };
+        if payment.status == PaymentStatus::Pending && now.since(payment.created_at) < AT_WORK {
+            return Err(NotPayable::Claimed(id).into());
         }
-        match payment.status {
-            PaymentStatus::Pending => Err(NotPayable::Claimed(id).into()),
-            _ => answer(payment),
-        }
+        Ok(replayed(answer(payment).unwrap_or_else(IntoResponse::into_response)))
     }
 }
 

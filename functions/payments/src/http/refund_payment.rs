@@ -9,6 +9,8 @@ use shared::{
     auth::Caller,
     event::RefundReason,
     http::{Endpoint, PathId, Problem, routes},
+    id::Id,
+    retry::deciding_anew,
     table::Table,
 };
 
@@ -29,7 +31,11 @@ pub fn router(table: Table) -> Router {
 /// again while it is, or after it was, changes nothing.
 async fn refund_payment(State(table): State<Table>, caller: Caller, PathId(id): PathId) -> Result<Response, Problem> {
     caller.must_be_admin()?;
-    let payment = store::get(&table, id).await?.ok_or_else(|| Problem::not_found("payment"))?;
+    deciding_anew(|| refund(&table, id)).await
+}
+
+async fn refund(table: &Table, id: Id) -> Result<Response, Problem> {
+    let payment = store::get(table, id).await?.ok_or_else(|| Problem::not_found("payment"))?;
     match payment.status {
         PaymentStatus::Completed => {
             let refunding = payment.refunding(RefundReason::Requested);

@@ -9,6 +9,9 @@ use crate::{Products, product::Product, store};
 
 pub const PATHS: &[&str] = &["/api/products"];
 
+/// No product has a longer name.
+const LONGEST_NAME: usize = 200;
+
 #[derive(Debug, Deserialize)]
 struct Search {
     name: Option<String>,
@@ -29,6 +32,9 @@ async fn list_products(
     QueryParams(search): QueryParams<Search>,
     request: PageRequest,
 ) -> Result<Page<Product>, Problem> {
+    if search.name.as_ref().is_some_and(|name| name.chars().count() > LONGEST_NAME) {
+        return Err(Problem::malformed(format!("?name: at most {LONGEST_NAME} characters")));
+    }
     match search.name {
         Some(name) => Ok(store::page_named(&products.table, &name, &request).await?),
         None => Ok(store::page(&products.table, &request).await?),

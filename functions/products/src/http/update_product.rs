@@ -2,6 +2,7 @@ use axum::{Json, Router, extract::State, routing::put};
 use shared::{
     auth::Caller,
     http::{Endpoint, PathId, Problem, Valid, routes},
+    retry::deciding_anew,
 };
 
 use crate::{
@@ -29,8 +30,11 @@ async fn update_product(
     Valid(new): Valid<NewProduct>,
 ) -> Result<Json<Product>, Problem> {
     caller.must_be_admin()?;
-    let stored = store::get(&products.table, id).await?.ok_or_else(|| Problem::not_found("product"))?;
-    let updated = stored.updated(&new);
-    products.table.commit(store::update(&stored, &updated)).await?;
-    Ok(Json(updated))
+    let update = || async {
+        let stored = store::get(&products.table, id).await?.ok_or_else(|| Problem::not_found("product"))?;
+        let updated = stored.updated(&new);
+        products.table.commit(store::update(&stored, &updated)).await?;
+        Ok::<_, Problem>(updated)
+    };
+    Ok(Json(deciding_anew(update).await?))
 }

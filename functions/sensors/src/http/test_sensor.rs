@@ -1,7 +1,7 @@
 use axum::{
     Json, Router,
     extract::{Path, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::post,
 };
@@ -10,7 +10,7 @@ use shared::{
     auth::Caller,
     client::ServiceClient,
     http::{Endpoint, Problem, Valid, routes},
-    idempotency::{Idempotency, Once},
+    idempotency::{Idempotency, Once, replayed},
     table::{Item, TableError, Transaction},
     time::Timestamp,
 };
@@ -117,9 +117,6 @@ fn explain(error: TableError) -> Problem {
 fn answer(result: Once<TestResult>) -> Response {
     match result {
         Once::First(result) => (StatusCode::CREATED, Json(result)).into_response(),
-        Once::Again(result) => {
-            let replayed = [("idempotency-replayed", HeaderValue::from_static("true"))];
-            (StatusCode::CREATED, replayed, Json(result)).into_response()
-        }
+        Once::Again(result) => replayed((StatusCode::CREATED, Json(result)).into_response()),
     }
 }

@@ -1,0 +1,218 @@
+//! `docs/access.md`, executed in full: every route, by every kind of caller, on a running stack.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::{collections::HashMap, fs};
+
+use anyhow::{Context, Result};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use e2e::{Session, Stack};
+use futures::{StreamExt, TryStreamExt};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use reqwest::Method;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+const SCOPES: [&str; 4] = ["registry:read", "sensors:write", "notifications:send", "analytics:read"];
+/// Routes after which the customer is not who they were.
+const SPENDING: [&str; 3] = ["logout", "change-password", "DELETE /api/users/{id}"];
+
+fn repository(file: &str) -> String {
+    fs::read_to_string(format!("{}/../{file}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+/// The rows of the table whose first header is this, by the headers' names.
+fn table(document: &str, first: &str, columns: usize) -> Vec<HashMap<String, String>> {
+    let cells = |line: &str| -> Vec<String> {
+        line.trim_matches('|').split('|').map(|cell| cell.trim().trim_matches('`').to_owned()).collect()
+    };
+    let mut lines = document.lines().skip_while(|line| {
+        let names = cells(line);
+        !line.starts_with('|') || names[0] != first || names.len() != columns
+    });
+    let names = cells(lines.next().unwrap());
+    let rows = lines.skip(1).take_while(|line| line.starts_with('|'));
+    rows.map(|line| names.iter().cloned().zip(cells(line)).collect()).collect()
+}
+
+/// Every route of the template, as `METHOD /path`.
+fn template_routes() -> Vec<String> {
+    let template = repository("template.yaml");
+    let routes: Vec<_> = template
+        .lines()
+        .filter_map(|line| line.split_once("Method: ")?.1.split_once(", Path: '"))
+        .map(|(method, path)| format!("{method} {}", path.split('\'').next().unwrap()))
+        .collect();
+    assert_eq!(routes.len(), template.matches("Type: Api\n").count(), "a route is written in another way");
+    routes
+}
+
+#[test]
+fn every_route_of_the_template_is_in_the_table_and_no_other() {
+    let mut listed: Vec<_> =
+        table(&repository("docs/access.md"), "route", 5).iter().map(|row| row["route"].clone()).collect();
+    let mut deployed = template_routes();
+    listed.sort();
+    deployed.sort();
+    assert_eq!(listed, deployed);
+}
+
+/// What a row's requests are made with.
+struct World {
+    values: HashMap<&'static str, String>,
+    callers: HashMap<String, Session>,
+}
+
+impl World {
+    async fn new(stack: &Stack, admin: &Session, scope: Option<&str>) -> Result<Self> {
+        let (username, password) = (format!("user-{}", Uuid::new_v4().simple()), Uuid::new_v4().to_string());
+        let email = format!("{username}@example.com");
+        let registration = json!({"username": username, "email": email, "password": password});
+        let id = stack.nobody().post("/auth/register", registration).await?.body["id"].to_string();
+        let customer = stack.sign_in(&username, &password).await?;
+        customer.eventually(&format!("/api/users/{id}"), |user| user["id"] == id.parse::<u64>().unwrap_or_default()).await?;
+        let (other, _) = stack.newcomer().await?;
+        let missing = SCOPES.iter().filter(|held| Some(**held) != scope).collect::<Vec<_>>();
+        let (unscoped, _) = key(admin, &json!(missing)).await?;
+        let (revoked, revoked_id) = key(admin, &json!(SCOPES)).await?;
+        admin.delete(&format!("/api/auth/keys/{revoked_id}")).await?;
+        let token = customer.token().context("not signed in")?.to_owned();
+        let mut callers = bad_tokens(stack, &token)?;
+        callers.extend([
+            ("nobody".to_owned(), stack.nobody()),
+            ("customer".to_owned(), customer),
+            ("other-customer".to_owned(), other),
+            ("admin".to_owned(), stack.demo("admin").await?),
+            ("key".to_owned(), stack.nobody().with_api_key(&stack.api_key())),
+            ("revoked-key".to_owned(), stack.nobody().with_api_key(&revoked)),
+            ("unscoped-key".to_owned(), stack.nobody().with_api_key(&unscoped)),
+        ]);
+        Ok(Self {
+            values: HashMap::from([("$customer", id), ("$username", username), ("$password", password)]),
+            callers,
+        })
+    }
+
+    /// The text with everything behind a `$` made for this request.
+    async fn fill(&self, admin: &Session, text: &str) -> Result<String> {
+        let mut filled = text.to_owned();
+        for (name, value) in &self.values {
+            filled = filled.replace(name, value);
+        }
+        let customer = &self.callers["customer"];
+        if filled.contains("$fresh") {
+            filled = filled.replace("$fresh", &format!("user-{}", Uuid::new_v4().simple()));
+        }
+        if filled.contains("$key") {
+            filled = filled.replace("$key", &key(admin, &json!(["registry:read"])).await?.1);
+        }
+        if filled.contains("$product") {
+            let product = admin.post("/api/products", json!({"name": "Thing", "price": 1, "stock": 9})).await?;
+            filled = filled.replace("$product", &product.body["id"].to_string());
+        }
+        if filled.contains("$order") || filled.contains("$payment") {
+            let body = json!({"user_id": self.values["$customer"].parse::<u64>()?, "product_id": 2, "quantity": 1});
+            let order = customer.post("/api/orders", body).await?.body["id"].clone();
+            if filled.contains("$payment") {
+                let payment = customer.post("/api/payments", json!({"order_id": order})).await?;
+                filled = filled.replace("$payment", &payment.body["id"].to_string());
+            }
+            filled = filled.replace("$order", &order.to_string());
+        }
+        Ok(filled)
+    }
+}
+
+/// A new API key's text and id.
+async fn key(admin: &Session, scopes: &Value) -> Result<(String, String)> {
+    let made = admin.post("/api/auth/keys", json!({"name": "matrix", "scopes": scopes})).await?.body;
+    let text = made["key"].as_str().with_context(|| format!("no key: {made}"))?;
+    Ok((text.to_owned(), made["id"].to_string()))
+}
+
+fn bad_tokens(stack: &Stack, token: &str) -> Result<HashMap<String, Session>> {
+    let parts: Vec<&str> = token.split('.').collect();
+    let decode = |part: &str| anyhow::Ok(serde_json::from_slice::<Value>(&BASE64_URL_SAFE_NO_PAD.decode(part)?)?);
+    let text = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
+    let (header, claims) = (decode(parts[0])?, decode(parts[1])?);
+    let changed = |name: &str, value: Value| {
+        let mut claims = claims.clone();
+        claims[name] = value;
+        claims
+    };
+    let hour_ago = claims["iat"].as_i64().unwrap() - 3600;
+    let ring: Value = serde_json::from_str(&fs::read_to_string(stack.home().join("signing-key.json"))?)?;
+    let signing = &ring["signing"];
+    let kid = signing["kid"].as_str().map(str::to_owned);
+    let eddsa = Header { kid: kid.clone(), ..Header::new(Algorithm::EdDSA) };
+    let private = EncodingKey::from_ed_pem(signing["private_key_pem"].as_str().unwrap().as_bytes())?;
+    let hs256 = Header { kid, ..Header::new(Algorithm::HS256) };
+    let public = EncodingKey::from_secret(signing["x"].as_str().unwrap().as_bytes());
+    let mut none = header;
+    none["alg"] = "none".into();
+    let admin = changed("role", "admin".into());
+    let tokens = [
+        ("expired", encode(&eddsa, &changed("exp", hour_ago.into()), &private)?),
+        ("tampered", format!("{}.{}.{}", parts[0], text(&admin), parts[2])),
+        ("alg-none", format!("{}.{}.", text(&none), text(&admin))),
+        ("alg-hs256", encode(&hs256, &admin, &public)?),
+    ];
+    Ok(tokens.into_iter().map(|(name, token)| (name.to_owned(), stack.nobody().with_token(&token))).collect())
+}
+
+/// What is wrong with the answer, if anything is.
+fn fault(expected: &str, status: u16) -> Option<String> {
+    let right = match expected {
+        "yes" => status < 500 && ![401, 403, 404, 405].contains(&status),
+        number => number == status.to_string(),
+    };
+    (!right).then(|| format!("{expected} expected, {status} answered"))
+}
+
+#[tokio::test]
+async fn every_caller_is_answered_at_every_route_as_the_table_says() -> Result<()> {
+    let document = repository("docs/access.md");
+    let stack = Stack::from_env()?;
+    let admin = stack.demo("admin").await?;
+    let expected: HashMap<_, _> =
+        table(&document, "access", 12).into_iter().map(|row| (row["access"].clone(), row)).collect();
+    let world = World::new(&stack, &admin, Some("registry:read")).await?;
+    let rows = table(&document, "route", 5);
+    let checks = rows.iter().map(|row| check(&stack, &admin, &world, row, &expected));
+    let faults: Vec<String> = futures::stream::iter(checks).buffer_unordered(4).try_concat().await?;
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    Ok(())
+}
+
+async fn check(
+    stack: &Stack,
+    admin: &Session,
+    shared: &World,
+    row: &HashMap<String, String>,
+    expected: &HashMap<String, HashMap<String, String>>,
+) -> Result<Vec<String>> {
+    let route = &row["route"];
+    let (class, scope) = row["access"].split_once(' ').unwrap_or((&row["access"], ""));
+    let method: Method = route.split(' ').next().unwrap().parse()?;
+    let spends = SPENDING.iter().any(|spending| route.contains(spending));
+    let mut faults = Vec::new();
+    for (caller, outcome) in expected[class].iter().filter(|(name, _)| *name != "access") {
+        let own = if spends || !scope.is_empty() { Some(World::new(stack, admin, Some(scope)).await?) } else { None };
+        let world = own.as_ref().unwrap_or(shared);
+        let path = world.fill(admin, &row["sample path"]).await?;
+        let body = world.fill(admin, &row["body"]).await?;
+        let session = &world.callers[caller];
+        let answer = match body.strip_prefix("form: ") {
+            Some(form) => session.post_form(&path, form).await?,
+            None => {
+                session
+                    .send(method.clone(), &path, (!body.is_empty()).then(|| serde_json::from_str(&body)).transpose()?)
+                    .await?
+            }
+        };
+        if let Some(fault) = fault(outcome, answer.status.as_u16()) {
+            faults.push(format!("{route} as {caller}: {fault} ({})", answer.body));
+        }
+    }
+    Ok(faults)
+}
