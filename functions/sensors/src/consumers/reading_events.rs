@@ -60,7 +60,7 @@ impl BatchConsumer for ReadingEvents {
 
     async fn handle(&self, deliveries: &[Delivery]) -> Result<(), ConsumerError> {
         let mut readings = readings(deliveries)?;
-        readings.sort_by_key(|(_, reading)| (reading.recorded_at, reading.reading_id));
+        readings.sort_by_key(|(delivery, reading)| (reading.recorded_at, delivery.event.id));
         let Some((_, first)) = readings.first() else { return Ok(()) };
         let mut sensor = Sensor::read(&self.table, first).await?;
         let sensor_type = self.types.get(&first.sensor_type);
