@@ -4,6 +4,8 @@
 //! redelivered event finds its record, and nothing is written again. What fails three times goes
 //! to the queue's dead-letter queue, by the queue's redrive policy.
 
+mod batch;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use tracing::Instrument;
 use uuid::Uuid;
 
+pub use self::batch::{BatchConsumer, Group, batches, handle_batch};
 use crate::{
     client::ClientError,
     context::Context,
@@ -53,6 +56,11 @@ pub struct Delivery {
 impl Delivery {
     pub fn new(event: Envelope, consumer: &'static str) -> Self {
         Self { event, consumer }
+    }
+
+    /// The context in which the event is handled, so that what is published then names it as its cause.
+    pub fn context(&self) -> Context {
+        Context::of_event(&self.event.correlation_id, self.event.id)
     }
 }
 
@@ -170,10 +178,14 @@ struct Wrapping {
 #[async_trait]
 impl MessageHandler for Events {
     async fn handle(&self, body: &str) -> Result<(), ConsumerError> {
-        let wrapping: Wrapping = serde_json::from_str(body)
-            .map_err(|error| ConsumerError::Rejected(format!("not an event of this system: {error}")))?;
-        handle(&*self.0, wrapping.detail).await.map(|_| ())
+        handle(&*self.0, unwrapped(body)?).await.map(|_| ())
     }
+}
+
+fn unwrapped(body: &str) -> Result<Envelope, ConsumerError> {
+    let wrapping: Wrapping = serde_json::from_str(body)
+        .map_err(|error| ConsumerError::Rejected(format!("not an event of this system: {error}")))?;
+    Ok(wrapping.detail)
 }
 
 /// What became of a delivery.
@@ -186,10 +198,10 @@ pub enum Outcome {
 
 /// Lets a consumer handle one event, in the event's context, again when it loses a race.
 pub async fn handle(consumer: &dyn Consumer, event: Envelope) -> Result<Outcome, ConsumerError> {
-    let context = Context::of_event(&event.correlation_id, event.id);
+    let delivery = Delivery::new(event, consumer.name());
+    let (context, event) = (delivery.context(), &delivery.event);
     let span = tracing::info_span!("event", correlation_id = %context.correlation_id, event_id = %event.id,
         event_type = %event.event_type, consumer = consumer.name());
-    let delivery = Delivery::new(event, consumer.name());
     let outcome = context.scope(attempt(consumer, &delivery).instrument(span)).await;
     telemetry::event_handled(consumer.name(), &delivery.event, &outcome);
     outcome

@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, de};
+use sha2::{Digest, Sha256};
 
 use crate::time::Timestamp;
 
@@ -32,6 +33,13 @@ impl Id {
         let millis = u64::try_from(moment.unix_millis().saturating_sub(EPOCH_MS)).unwrap_or(0);
         let random = u64::from(random) & ((1 << RANDOM_BITS) - 1);
         Self((((millis << RANDOM_BITS) | random) & Self::MAX).max(1))
+    }
+
+    /// The id that this text always has: 53 bits of its SHA-256.
+    pub fn derived(text: &str) -> Self {
+        let digest = Sha256::digest(text);
+        let bits = digest.iter().take(8).fold(0, |bits: u64, byte| bits << 8 | u64::from(*byte));
+        Self((bits & Self::MAX).max(1))
     }
 
     /// The id with this value, or `None` outside `1..=Id::MAX`.

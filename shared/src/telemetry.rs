@@ -62,6 +62,19 @@ pub(crate) fn event_handled(consumer: &str, event: &Envelope, outcome: &Result<O
     ]);
 }
 
+/// Counts a batch of deliveries: their outcomes, and how long the oldest event was on the way.
+pub(crate) fn batch_handled<E>(oldest: Option<Timestamp>, outcomes: &[Result<Outcome, E>]) {
+    let Some(oldest) = oldest else { return };
+    let count =
+        |wanted: Option<Outcome>| outcomes.iter().filter(|outcome| outcome.as_ref().ok() == wanted.as_ref()).count();
+    emit(&[
+        ("EventLag", "Milliseconds", json!(Timestamp::now().since(oldest).as_millis())),
+        ("EventsHandled", "Count", json!(count(Some(Outcome::Handled)))),
+        ("EventsRepeated", "Count", json!(count(Some(Outcome::Duplicate)))),
+        ("EventsFailed", "Count", json!(count(None))),
+    ]);
+}
+
 fn emit(metrics: &[(&str, &str, serde_json::Value)]) {
     if env::var_os("AWS_LAMBDA_RUNTIME_API").is_none() {
         return;

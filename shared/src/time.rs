@@ -35,6 +35,11 @@ impl Timestamp {
         TimeDelta::from_std(duration).ok().and_then(|delta| self.0.checked_add_signed(delta)).map_or(self, Self)
     }
 
+    /// This moment moved back, saturating at the beginning of time.
+    pub fn minus(self, duration: Duration) -> Self {
+        TimeDelta::from_std(duration).ok().and_then(|delta| self.0.checked_sub_signed(delta)).map_or(self, Self)
+    }
+
     /// The time from `earlier` to this moment; zero when `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         (self.0 - earlier.0).to_std().unwrap_or_default()

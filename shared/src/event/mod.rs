@@ -7,6 +7,7 @@ mod inventory;
 mod order;
 mod payment;
 mod product;
+mod sensor;
 mod user;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -17,6 +18,7 @@ pub use self::{
     order::{CancelReason, OrderCancelled, OrderConfirmed, OrderCreated, OrderStatus, OrderStatusChanged},
     payment::{PaymentCompleted, PaymentFailed, PaymentRefunded, RefundReason, RefundRequested},
     product::{ProductCreated, ProductUpdated},
+    sensor::{AlertKind, SensorAlertRaised, SensorReadingRecorded},
     user::{AccountUpdated, Role, UserCreated, UserDeleted, UserRegistered, UserUpdated},
 };
 use crate::{context::Context, id::Id, time::Timestamp};

@@ -17,7 +17,7 @@ pub use self::{
     answer::{Created, Resource},
     extract::{PathId, QueryParams, SourceAddress},
     problem::{FieldError, Problem},
-    valid::{Form, Valid},
+    valid::{Form, Valid, read_element},
 };
 use crate::{auth::Identity, aws::ConfigError, runtime};
 

@@ -1,6 +1,6 @@
 use axum::{
-    body::Bytes,
-    extract::{FromRequest, Request},
+    body::{Body, Bytes},
+    extract::{FromRequest, OptionalFromRequest, Request},
     http::{HeaderMap, StatusCode, header},
 };
 use garde::Validate;
@@ -37,6 +37,40 @@ where
     }
 }
 
+/// As an optional argument: `None` for an empty body, whatever its content type.
+impl<T, S> OptionalFromRequest<S> for Valid<T>
+where
+    T: DeserializeOwned + Validate<Context = ()>,
+    S: Send + Sync,
+{
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Option<Self>, Problem> {
+        let (parts, body) = request.into_parts();
+        let bytes = bytes(Request::from_parts(parts.clone(), body), state).await?;
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        let request = Request::from_parts(parts, Body::from(bytes));
+        <Self as FromRequest<S>>::from_request(request, state).await.map(Some)
+    }
+}
+
+/// Reads and validates one element of a JSON body by itself, for endpoints that answer for each.
+///
+/// # Errors
+/// What is wrong with it, with pointers that begin at the element.
+pub fn read_element<T>(element: &serde_json::Value) -> Result<T, Vec<FieldError>>
+where
+    T: DeserializeOwned + Validate<Context = ()>,
+{
+    let value = serde_path_to_error::deserialize(element).map_err(|error| {
+        let path: String = error.path().iter().map(segment).collect();
+        vec![field_error(path, &error.inner().to_string())]
+    })?;
+    check(value)
+}
+
 impl<T, S> FromRequest<S> for Form<T>
 where
     T: DeserializeOwned + Validate<Context = ()>,
@@ -60,6 +94,10 @@ async fn body<S: Send + Sync>(request: Request, state: &S, accepts: fn(&str) -> 
             "the body's Content-Type is not one that this endpoint takes",
         ));
     }
+    bytes(request, state).await
+}
+
+async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
     Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
@@ -114,12 +152,16 @@ fn without_position(message: &str) -> String {
 }
 
 fn validated<T: Validate<Context = ()>>(value: T) -> Result<T, Problem> {
+    check(value).map_err(Problem::invalid)
+}
+
+fn check<T: Validate<Context = ()>>(value: T) -> Result<T, Vec<FieldError>> {
     value.validate().map_err(|report| {
         let errors = report.iter().map(|(path, error)| FieldError {
             pointer: pointer(&path.to_string()),
             detail: error.message().to_owned(),
         });
-        Problem::invalid(errors.collect())
+        errors.collect::<Vec<_>>()
     })?;
     Ok(value)
 }

@@ -2,7 +2,10 @@ use std::{error::Error, fmt};
 
 use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 
-use super::item::Attributes;
+use super::{
+    Item,
+    item::{Attributes, from_attributes},
+};
 use crate::retry::Race;
 
 /// Why a table did not do what it was asked to.
@@ -29,6 +32,16 @@ pub struct FailedCheck {
     /// The label that the write was given: the item's type unless the writer chose another.
     pub label: &'static str,
     pub(crate) existing: Option<Attributes>,
+}
+
+impl FailedCheck {
+    /// The stored item that the condition did not hold for; `None` when there is none.
+    ///
+    /// # Errors
+    /// When what is stored is not a `T`.
+    pub fn existing<T: Item>(&self) -> Result<Option<T>, TableError> {
+        self.existing.clone().map(from_attributes).transpose()
+    }
 }
 
 fn labels(checks: &[FailedCheck]) -> String {
@@ -59,11 +72,16 @@ impl TableError {
         self.check(label).is_some()
     }
 
-    pub(crate) fn check(&self, label: &str) -> Option<&FailedCheck> {
+    /// Every condition that did not hold.
+    pub fn failed_checks(&self) -> &[FailedCheck] {
         match self {
-            Self::Failed(checks) => checks.iter().find(|check| check.label == label),
-            _ => None,
+            Self::Failed(checks) => checks,
+            _ => &[],
         }
+    }
+
+    pub(crate) fn check(&self, label: &str) -> Option<&FailedCheck> {
+        self.failed_checks().iter().find(|check| check.label == label)
     }
 
     /// Whether reading again and deciding anew may succeed: another writer was first.

@@ -16,6 +16,7 @@ use aws_smithy_runtime_api::client::{
 };
 use aws_smithy_types::body::SdkBody;
 use dynoxide::DynoxideError;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use shared::table::Table;
 
@@ -179,7 +180,7 @@ impl Database {
     fn run(&self, operation: &str, body: &[u8]) -> Result<String, DynoxideError> {
         macro_rules! run {
             ($method:ident) => {
-                serde_json::to_string(&self.engine.$method(serde_json::from_slice(body).unwrap())?)
+                serde_json::to_string(&self.engine.$method(request(body)?)?)
             };
         }
         let answer = match operation {
@@ -198,6 +199,11 @@ impl Database {
         };
         Ok(answer.unwrap())
     }
+}
+
+/// What the engine refuses to read, such as a number out of range, DynamoDB refuses to take.
+fn request<T: DeserializeOwned>(body: &[u8]) -> Result<T, DynoxideError> {
+    serde_json::from_slice(body).map_err(|error| DynoxideError::ValidationException(error.to_string()))
 }
 
 fn lost() -> (u16, String) {

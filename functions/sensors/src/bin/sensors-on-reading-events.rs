@@ -1,0 +1,5 @@
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    shared::runtime::run(sensors::consumers::reading_events::function)
+}

@@ -1,0 +1,3 @@
+//! What sensors does with its own readings, behind a queue.
+
+pub mod reading_events;
