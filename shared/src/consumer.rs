@@ -2,7 +2,8 @@
 //!
 //! A consumer writes an inbox record in the transaction of its effect ([`Transaction::once`]). A
 //! redelivered event finds its record, and nothing is written again. What fails three times goes
-//! to the queue's dead-letter queue, by the queue's redrive policy.
+//! to the queue's dead-letter queue, by the queue's redrive policy; why, is kept beside it
+//! ([`FailureRecord`](crate::failure::FailureRecord)).
 
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use crate::{
     client::ClientError,
     context::Context,
     event::{Envelope, PayloadError},
+    failure::{FailureRecord, Failures},
     runtime::{self, BatchItemFailure, BatchResponse},
     table::{Item, Key, TableError, Transaction},
     telemetry,
@@ -40,18 +42,55 @@ pub trait Consumer: Send + Sync {
     /// transaction fails because another writer was first, `handle` is called again, so it must
     /// read what it decides on anew each time.
     async fn handle(&self, delivery: &Delivery) -> Result<(), ConsumerError>;
+
+    /// The label of the check that fails when the event was handled before: the inbox record's, unless
+    /// the effect itself can only be had once.
+    fn once_check(&self) -> &'static str {
+        InboxItem::TYPE
+    }
 }
 
 /// One delivery of an event to one consumer.
 #[derive(Clone, Debug)]
 pub struct Delivery {
     pub event: Envelope,
+    /// The service that published the event; `None` when the delivery does not say.
+    pub service: Option<String>,
     consumer: &'static str,
+    rebuild: Option<String>,
 }
 
 impl Delivery {
     pub fn new(event: Envelope, consumer: &'static str) -> Self {
-        Self { event, consumer }
+        Self { event, service: None, consumer, rebuild: None }
+    }
+}
+
+/// EventBridge's wrapping of an event in an SQS message.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BusMessage {
+    /// `quayside.<service>`.
+    #[serde(default)]
+    pub source: String,
+    pub detail: Envelope,
+    /// The name of the rebuild that a replayed event is part of. For each rebuild a consumer handles
+    /// an event once more, though it has handled it before. EventBridge never sets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rebuild: Option<String>,
+}
+
+/// What precedes a service's name in the `source` of its events.
+pub const SOURCE_PREFIX: &str = "quayside.";
+
+impl BusMessage {
+    /// The service that published the event.
+    pub fn service(&self) -> Option<&str> {
+        self.source.strip_prefix(SOURCE_PREFIX)
+    }
+
+    fn deliver(self, consumer: &'static str) -> Delivery {
+        let service = self.service().map(str::to_owned);
+        Delivery { event: self.detail, service, consumer, rebuild: self.rebuild }
     }
 }
 
@@ -75,6 +114,8 @@ struct InboxItem {
     consumer: String,
     event_id: Uuid,
     event_type: String,
+    /// The rebuild that it was handled for, once more.
+    rebuild: Option<String>,
     handled_at: Timestamp,
 }
 
@@ -82,7 +123,8 @@ impl Item for InboxItem {
     const TYPE: &'static str = "inbox";
 
     fn key(&self) -> Key {
-        Key::new(format!("INBOX#{}#{}", self.consumer, self.event_id), "INBOX")
+        let pk = format!("INBOX#{}#{}", self.consumer, self.event_id);
+        Key::new(self.rebuild.as_ref().map_or(pk.clone(), |rebuild| format!("{pk}#{rebuild}")), "INBOX")
     }
 
     fn expires_at(&self) -> Option<Timestamp> {
@@ -98,6 +140,7 @@ impl Transaction {
             consumer: delivery.consumer.to_owned(),
             event_id: delivery.event.id,
             event_type: delivery.event.event_type.clone(),
+            rebuild: delivery.rebuild.clone(),
             handled_at: Timestamp::now(),
         })
     }
@@ -116,42 +159,51 @@ pub trait MessageHandler: Send + Sync {
 }
 
 /// A handler as a function that takes SQS batches and answers with `ReportBatchItemFailures`.
+///
+/// Why a message was not handled is kept in the table named by `PLATFORM_TABLE_NAME`, as well as
+/// that can be done.
 pub fn messages<H: MessageHandler + 'static>(handler: H) -> Box<dyn runtime::Function> {
-    Box::new(Queue(Box::new(handler)))
+    messages_recorded(handler, Failures::from_env())
 }
 
-struct Queue(Box<dyn MessageHandler>);
+/// [`messages`], with a say in where the reasons of failures are kept.
+pub fn messages_recorded<H: MessageHandler + 'static>(handler: H, failures: Failures) -> Box<dyn runtime::Function> {
+    Box::new(Queue { handler: Box::new(handler), failures })
+}
+
+struct Queue {
+    handler: Box<dyn MessageHandler>,
+    failures: Failures,
+}
 
 #[async_trait]
 impl runtime::Function for Queue {
     async fn invoke(&self, event: LambdaEvent<serde_json::Value>) -> Result<serde_json::Value, runtime::Failure> {
         let batch: SqsEvent = serde_json::from_value(event.payload)?;
         let mut response = BatchResponse::default();
+        let mut records = Vec::new();
         for message in batch.records {
-            let message_id = message.message_id.unwrap_or_default();
-            if let Err(error) = self.0.handle(&message.body.unwrap_or_default()).await {
+            let message_id = message.message_id.clone().unwrap_or_default();
+            let body = message.body.as_deref().unwrap_or_default();
+            if let Err(error) = self.handler.handle(body).await {
                 tracing::error!(message_id, %error, "a message was not handled");
+                records.push(FailureRecord::of(&message, &error));
                 response.batch_item_failures.push(BatchItemFailure::new(message_id));
             }
         }
+        self.failures.keep(records).await;
         Ok(serde_json::to_value(response)?)
     }
 }
 
 struct Events(Box<dyn Consumer>);
 
-/// EventBridge's wrapping of an event in an SQS message.
-#[derive(Deserialize)]
-struct Wrapping {
-    detail: Envelope,
-}
-
 #[async_trait]
 impl MessageHandler for Events {
     async fn handle(&self, body: &str) -> Result<(), ConsumerError> {
-        let wrapping: Wrapping = serde_json::from_str(body)
+        let message: BusMessage = serde_json::from_str(body)
             .map_err(|error| ConsumerError::Rejected(format!("not an event of this system: {error}")))?;
-        handle(&*self.0, wrapping.detail).await.map(|_| ())
+        deliver(&*self.0, message).await.map(|_| ())
     }
 }
 
@@ -165,10 +217,19 @@ pub enum Outcome {
 
 /// Lets a consumer handle one event, in the event's context, again when it loses a race.
 pub async fn handle(consumer: &dyn Consumer, event: Envelope) -> Result<Outcome, ConsumerError> {
+    receive(consumer, Delivery::new(event, consumer.name())).await
+}
+
+/// [`handle`], of an event as the bus delivers it.
+pub async fn deliver(consumer: &dyn Consumer, message: BusMessage) -> Result<Outcome, ConsumerError> {
+    receive(consumer, message.deliver(consumer.name())).await
+}
+
+async fn receive(consumer: &dyn Consumer, delivery: Delivery) -> Result<Outcome, ConsumerError> {
+    let event = &delivery.event;
     let context = Context::of_event(&event.correlation_id, event.id);
     let span = tracing::info_span!("event", correlation_id = %context.correlation_id, event_id = %event.id,
         event_type = %event.event_type, consumer = consumer.name());
-    let delivery = Delivery::new(event, consumer.name());
     let outcome = context.scope(attempt(consumer, &delivery).instrument(span)).await;
     telemetry::event_handled(consumer.name(), &delivery.event, &outcome);
     outcome
@@ -179,7 +240,7 @@ async fn attempt(consumer: &dyn Consumer, delivery: &Delivery) -> Result<Outcome
     loop {
         match consumer.handle(delivery).await {
             Ok(()) => return Ok(Outcome::Handled),
-            Err(ConsumerError::Table(error)) if error.failed(InboxItem::TYPE) => return Ok(Outcome::Duplicate),
+            Err(ConsumerError::Table(error)) if error.failed(consumer.once_check()) => return Ok(Outcome::Duplicate),
             Err(ConsumerError::Table(error)) if error.is_race() && race < RACE_ATTEMPTS => race += 1,
             Err(error) => return Err(error),
         }

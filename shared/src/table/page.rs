@@ -28,25 +28,111 @@ impl Shard {
 /// A list that is read page by page, highest sort key first.
 #[derive(Clone, Debug)]
 pub struct Listing {
-    index: &'static str,
+    /// `None` for the table itself.
+    index: Option<&'static str>,
     partitions: Vec<String>,
+    ascending: bool,
+    /// The lowest sort key in the list.
+    from: Option<String>,
+    /// The lowest sort key above the list.
+    until: Option<String>,
 }
 
 impl Listing {
-    /// One partition of an index.
-    pub fn partition(index: &'static str, partition: impl Into<String>) -> Self {
-        Self { index, partitions: vec![partition.into()] }
+    fn new(index: Option<&'static str>, partitions: Vec<String>) -> Self {
+        Self { index, partitions, ascending: false, from: None, until: None }
     }
 
-    /// A list spread over write shards.
+    /// One partition of an index.
+    pub fn partition(index: &'static str, partition: impl Into<String>) -> Self {
+        Self::new(Some(index), vec![partition.into()])
+    }
+
+    /// A list spread over write shards of an index.
     pub fn sharded(index: &'static str, list: &str) -> Self {
-        Self { index, partitions: Shard::all(list) }
+        Self::new(Some(index), Shard::all(list))
+    }
+
+    /// Several lists, each spread over write shards of an index, read as one.
+    pub fn merged(index: &'static str, lists: &[String]) -> Self {
+        Self::new(Some(index), lists.iter().flat_map(|list| Shard::all(list)).collect())
+    }
+
+    /// A list spread over write shards of the table itself.
+    pub fn in_table(list: &str) -> Self {
+        Self::new(None, Shard::all(list))
+    }
+
+    /// Only the entries whose sort key is at or above `from` and below `until`.
+    #[must_use]
+    pub fn between(self, from: Option<String>, until: Option<String>) -> Self {
+        Self { from, until, ..self }
+    }
+
+    /// The same list, lowest sort key first.
+    #[must_use]
+    pub fn ascending(self) -> Self {
+        Self { ascending: true, ..self }
     }
 
     /// What a cursor of this list says of its origin, so that it cannot continue another list.
-    fn tag(&self) -> &str {
-        self.partitions.first().map_or("", String::as_str)
+    fn tag(&self) -> String {
+        let direction = if self.ascending { "+" } else { "" };
+        format!("{direction}{}", self.partitions.first().map_or("", String::as_str))
     }
+
+    /// The text of a cursor that goes on after the entry with this sort key.
+    pub fn cursor_after(&self, sort_key: &str) -> Result<String, TableError> {
+        let cursor = Cursor { tag: self.tag(), last: sort_key.to_owned() };
+        cursor.text().map_err(|error| TableError::malformed("cursor", error))
+    }
+
+    /// The names of the partition key and the sort key.
+    fn keys(&self) -> (String, String) {
+        let prefix = self.index.unwrap_or_default();
+        (format!("{prefix}pk"), format!("{prefix}sk"))
+    }
+
+    /// What is left of the list after an entry: the sort keys between these two, themselves excluded
+    /// where they are the entry's.
+    fn rest(&self, after: Option<&str>) -> Rest {
+        let after = after.map(str::to_owned);
+        let (mut low, mut high) = (self.from.clone(), self.until.clone());
+        if self.ascending && after > low {
+            low.clone_from(&after);
+        }
+        if !self.ascending && after.is_some() && high.as_ref().is_none_or(|high| after.as_ref() < Some(high)) {
+            high.clone_from(&after);
+        }
+        Rest { low, high, after }
+    }
+}
+
+/// Bounds on the sort keys of a list's remaining entries.
+#[derive(Clone, Debug)]
+struct Rest {
+    low: Option<String>,
+    high: Option<String>,
+    /// The entry read last; not part of the rest.
+    after: Option<String>,
+}
+
+impl Rest {
+    fn is_empty(&self) -> bool {
+        matches!((&self.low, &self.high), (Some(low), Some(high)) if low >= high)
+    }
+
+    /// Whether an entry that lies between the bounds, inclusively, is meant.
+    fn has(&self, sort_key: &str) -> bool {
+        self.after.as_deref() != Some(sort_key) && self.high.as_deref() != Some(sort_key)
+    }
+}
+
+/// Some entries of a partition, in the list's order.
+struct Stretch<T> {
+    entries: Vec<(String, T)>,
+    /// DynamoDB ended the answer at its size limit, with more entries behind the last of these.
+    cut: bool,
 }
 
 /// What a client asked for: how many items, continuing where.
@@ -129,64 +215,131 @@ pub enum PageError {
     Table(#[from] TableError),
 }
 
+/// The most entries that [`Table::search`] looks at for one page.
+const SEARCHED: usize = PageRequest::MAX_LIMIT as usize;
+
 impl Table {
     /// One page of a list: one Query for each of the list's partitions, at the same time.
     ///
     /// Costs the same wherever the page lies in the list and however long the list is. Entries
-    /// with the same sort key in different partitions must not exist: sort keys are unique ids.
+    /// with the same sort key in different partitions must not exist: sort keys are unique ids. A
+    /// page of large items may be shorter than its limit, with a cursor to go on.
     pub async fn page<T: Item>(&self, listing: &Listing, request: &PageRequest) -> Result<Page<T>, PageError> {
-        let before = match &request.cursor {
+        self.read(listing, request, request.limit(), |_| true).await
+    }
+
+    /// One page of those entries of a list that `keep` wants, at the cost of any other page.
+    ///
+    /// Looks at a hundred entries at most, so a page may be short, and even empty, with a cursor to
+    /// go on.
+    pub async fn search<T: Item>(
+        &self,
+        listing: &Listing,
+        request: &PageRequest,
+        keep: impl Fn(&T) -> bool + Send,
+    ) -> Result<Page<T>, PageError> {
+        self.read(listing, request, SEARCHED, keep).await
+    }
+
+    async fn read<T: Item>(
+        &self,
+        listing: &Listing,
+        request: &PageRequest,
+        window: usize,
+        keep: impl Fn(&T) -> bool + Send,
+    ) -> Result<Page<T>, PageError> {
+        let after = match &request.cursor {
             Some(cursor) if cursor.tag != listing.tag() => return Err(InvalidCursor.into()),
             cursor => cursor.as_ref().map(|cursor| cursor.last.as_str()),
         };
-        let limit = request.limit();
-        let reads = listing.partitions.iter().map(|partition| self.newest(listing.index, partition, before, limit + 1));
-        let mut entries: Vec<(String, T)> = try_join_all(reads).await?.into_iter().flatten().collect();
-        entries.sort_by(|(a, _), (b, _)| b.cmp(a));
-        let more = entries.len() > limit;
-        entries.truncate(limit);
-        let next = entries
-            .last()
-            .filter(|_| more)
-            .map(|(last, _)| Cursor { tag: listing.tag().to_owned(), last: last.clone() }.text());
-        let next = next.transpose().map_err(|error| TableError::malformed("cursor", error))?;
-        Ok(Page { data: entries.into_iter().map(|(_, item)| item).collect(), next })
+        let (entries, more) = self.window(listing, after, window).await?;
+        let (mut data, mut last, mut left) = (Vec::new(), None, entries.len());
+        for (sort_key, item) in entries {
+            if data.len() == request.limit() {
+                break;
+            }
+            left -= 1;
+            last = Some(sort_key);
+            if keep(&item) {
+                data.push(item);
+            }
+        }
+        let next = last.filter(|_| more || left > 0).map(|last| listing.cursor_after(&last)).transpose()?;
+        Ok(Page { data, next })
     }
 
-    /// The items of one index partition below `before`, highest sort key first, with their sort keys.
-    async fn newest<T: Item>(
+    /// The next `size` entries of a list, and whether there are more.
+    async fn window<T: Item>(
         &self,
-        index: &str,
+        listing: &Listing,
+        after: Option<&str>,
+        size: usize,
+    ) -> Result<(Vec<(String, T)>, bool), TableError> {
+        let rest = listing.rest(after);
+        if rest.is_empty() {
+            return Ok((Vec::new(), false));
+        }
+        let reads = listing.partitions.iter().map(|partition| self.stretch(listing, partition, &rest, size + 1));
+        let stretches: Vec<Stretch<T>> = try_join_all(reads).await?;
+        let precedes = |a: &String, b: &String| if listing.ascending { a < b } else { a > b };
+        // Behind the end of a stretch that was cut, entries of its partition may be missing.
+        let mut horizon: Option<String> = None;
+        for (end, _) in stretches.iter().filter(|stretch| stretch.cut).filter_map(|stretch| stretch.entries.last()) {
+            if horizon.as_ref().is_none_or(|horizon| precedes(end, horizon)) {
+                horizon = Some(end.clone());
+            }
+        }
+        let mut entries: Vec<(String, T)> = stretches.into_iter().flat_map(|stretch| stretch.entries).collect();
+        entries.sort_by(|(a, _), (b, _)| if listing.ascending { a.cmp(b) } else { b.cmp(a) });
+        if let Some(horizon) = &horizon {
+            entries.retain(|(sort_key, _)| !precedes(horizon, sort_key));
+        }
+        let more = horizon.is_some() || entries.len() > size;
+        entries.truncate(size);
+        Ok((entries, more))
+    }
+
+    /// Up to `limit` entries of one partition of a list: one Query.
+    async fn stretch<T: Item>(
+        &self,
+        listing: &Listing,
         partition: &str,
-        before: Option<&str>,
+        rest: &Rest,
         limit: usize,
-    ) -> Result<Vec<(String, T)>, TableError> {
-        let condition =
-            before.map_or_else(|| format!("{index}pk = :pk"), |_| format!("{index}pk = :pk AND {index}sk < :before"));
-        let query = self
+    ) -> Result<Stretch<T>, TableError> {
+        let (pk, sk) = listing.keys();
+        let condition = match (&rest.low, &rest.high) {
+            (None, None) => format!("{pk} = :pk"),
+            (Some(_), None) => format!("{pk} = :pk AND {sk} >= :low"),
+            (None, Some(_)) => format!("{pk} = :pk AND {sk} <= :high"),
+            (Some(_), Some(_)) => format!("{pk} = :pk AND {sk} BETWEEN :low AND :high"),
+        };
+        let mut query = self
             .client
             .query()
             .table_name(self.name())
-            .index_name(index)
+            .set_index_name(listing.index.map(str::to_owned))
             .key_condition_expression(condition)
             .expression_attribute_values(":pk", AttributeValue::S(partition.to_owned()))
-            .set_limit(i32::try_from(limit).ok())
-            .scan_index_forward(false);
-        let query = match before {
-            Some(before) => query.expression_attribute_values(":before", AttributeValue::S(before.to_owned())),
-            None => query,
-        };
+            // One more for each bound, which is read and not wanted.
+            .set_limit(i32::try_from(limit + 2).ok())
+            .scan_index_forward(listing.ascending);
+        for (name, bound) in [(":low", &rest.low), (":high", &rest.high)] {
+            if let Some(bound) = bound {
+                query = query.expression_attribute_values(name, AttributeValue::S(bound.clone()));
+            }
+        }
         let answer = query.send().await.map_err(TableError::unavailable)?;
-        let sort_key = format!("{index}sk");
-        answer
-            .items
-            .unwrap_or_default()
-            .into_iter()
-            .map(|attributes| {
-                let key = attributes.get(&sort_key).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
-                from_attributes(attributes).map(|item| (key, item))
-            })
-            .collect()
+        let items = answer.items.unwrap_or_default();
+        let cut = answer.last_evaluated_key.is_some() && items.len() < limit + 2;
+        let mut entries = Vec::with_capacity(items.len());
+        for attributes in items {
+            let sort_key = attributes.get(&sk).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
+            if rest.has(&sort_key) {
+                entries.push((sort_key, from_attributes(attributes)?));
+            }
+        }
+        Ok(Stretch { entries, cut })
     }
 }
 
