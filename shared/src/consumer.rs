@@ -2,7 +2,8 @@
 //!
 //! A consumer writes an inbox record in the transaction of its effect ([`Transaction::once`]). A
 //! redelivered event finds its record, and nothing is written again. What fails three times goes
-//! to the queue's dead-letter queue, by the queue's redrive policy.
+//! to the queue's dead-letter queue, by the queue's redrive policy; why, is kept beside it
+//! ([`FailureRecord`](crate::failure::FailureRecord)).
 
 mod batch;
 
@@ -20,6 +21,7 @@ use crate::{
     client::ClientError,
     context::Context,
     event::{Envelope, PayloadError},
+    failure::{FailureRecord, Failures},
     retry::{Race, deciding_anew},
     runtime::{self, BatchItemFailure, BatchResponse},
     table::{Item, Key, TableError, Transaction},
@@ -44,23 +46,60 @@ pub trait Consumer: Send + Sync {
     /// transaction fails because another writer was first, `handle` is called again, so it must
     /// read what it decides on anew each time.
     async fn handle(&self, delivery: &Delivery) -> Result<(), ConsumerError>;
+
+    /// The label of the check that fails when the event was handled before: the inbox record's, unless
+    /// the effect itself can only be had once.
+    fn once_check(&self) -> &'static str {
+        InboxItem::TYPE
+    }
 }
 
 /// One delivery of an event to one consumer.
 #[derive(Clone, Debug)]
 pub struct Delivery {
     pub event: Envelope,
+    /// The service that published the event; `None` when the delivery does not say.
+    pub service: Option<String>,
     consumer: &'static str,
+    rebuild: Option<String>,
 }
 
 impl Delivery {
     pub fn new(event: Envelope, consumer: &'static str) -> Self {
-        Self { event, consumer }
+        Self { event, service: None, consumer, rebuild: None }
     }
 
     /// The context in which the event is handled, so that what is published then names it as its cause.
     pub fn context(&self) -> Context {
         Context::of_event(&self.event.correlation_id, self.event.id)
+    }
+}
+
+/// EventBridge's wrapping of an event in an SQS message.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BusMessage {
+    /// `quayside.<service>`.
+    #[serde(default)]
+    pub source: String,
+    pub detail: Envelope,
+    /// The name of the rebuild that a replayed event is part of. For each rebuild a consumer handles
+    /// an event once more, though it has handled it before. EventBridge never sets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rebuild: Option<String>,
+}
+
+/// What precedes a service's name in the `source` of its events.
+pub const SOURCE_PREFIX: &str = "quayside.";
+
+impl BusMessage {
+    /// The service that published the event.
+    pub fn service(&self) -> Option<&str> {
+        self.source.strip_prefix(SOURCE_PREFIX)
+    }
+
+    fn deliver(self, consumer: &'static str) -> Delivery {
+        let service = self.service().map(str::to_owned);
+        Delivery { event: self.detail, service, consumer, rebuild: self.rebuild }
     }
 }
 
@@ -90,6 +129,8 @@ struct InboxItem {
     consumer: String,
     event_id: Uuid,
     event_type: String,
+    /// The rebuild that it was handled for, once more.
+    rebuild: Option<String>,
     handled_at: Timestamp,
 }
 
@@ -97,7 +138,8 @@ impl Item for InboxItem {
     const TYPE: &'static str = "inbox";
 
     fn key(&self) -> Key {
-        Key::new(format!("INBOX#{}#{}", self.consumer, self.event_id), "INBOX")
+        let pk = format!("INBOX#{}#{}", self.consumer, self.event_id);
+        Key::new(self.rebuild.as_ref().map_or(pk.clone(), |rebuild| format!("{pk}#{rebuild}")), "INBOX")
     }
 
     fn expires_at(&self) -> Option<Timestamp> {
@@ -113,6 +155,7 @@ impl Transaction {
             consumer: delivery.consumer.to_owned(),
             event_id: delivery.event.id,
             event_type: delivery.event.event_type.clone(),
+            rebuild: delivery.rebuild.clone(),
             handled_at: Timestamp::now(),
         })
     }
@@ -131,11 +174,22 @@ pub trait MessageHandler: Send + Sync {
 }
 
 /// A handler as a function that takes SQS batches and answers with `ReportBatchItemFailures`.
+///
+/// Why a message was not handled is kept in the table named by `PLATFORM_TABLE_NAME`, as well as
+/// that can be done.
 pub fn messages<H: MessageHandler + 'static>(handler: H) -> Box<dyn runtime::Function> {
-    Box::new(Queue(Box::new(handler)))
+    messages_recorded(handler, Failures::from_env())
 }
 
-struct Queue(Box<dyn MessageHandler>);
+/// [`messages`], with a say in where the reasons of failures are kept.
+pub fn messages_recorded<H: MessageHandler + 'static>(handler: H, failures: Failures) -> Box<dyn runtime::Function> {
+    Box::new(Queue { handler: Box::new(handler), failures })
+}
+
+struct Queue {
+    handler: Box<dyn MessageHandler>,
+    failures: Failures,
+}
 
 #[async_trait]
 impl runtime::Function for Queue {
@@ -143,16 +197,20 @@ impl runtime::Function for Queue {
         let batch: SqsEvent = serde_json::from_value(event.payload)?;
         let mut response = BatchResponse::default();
         let begins_by = begins_by(event.context.deadline);
+        let mut records = Vec::new();
         for message in batch.records {
-            let message_id = message.message_id.unwrap_or_default();
+            let message_id = message.message_id.clone().unwrap_or_default();
+            let body = message.body.as_deref().unwrap_or_default();
             if begins_by.is_some_and(|moment| Timestamp::now().unix_millis() > moment) {
                 tracing::warn!(message_id, "no time is left for this message; it comes again");
                 response.batch_item_failures.push(BatchItemFailure::new(message_id));
-            } else if let Err(error) = self.0.handle(&message.body.unwrap_or_default()).await {
+            } else if let Err(error) = self.handler.handle(body).await {
                 tracing::error!(message_id, %error, "a message was not handled");
+                records.push(FailureRecord::of(&message, &error));
                 response.batch_item_failures.push(BatchItemFailure::new(message_id));
             }
         }
+        self.failures.keep(records).await;
         Ok(serde_json::to_value(response)?)
     }
 }
@@ -169,23 +227,15 @@ const PLAUSIBLE_DEADLINE: i64 = 1_577_836_800_000;
 
 struct Events(Box<dyn Consumer>);
 
-/// EventBridge's wrapping of an event in an SQS message.
-#[derive(Deserialize)]
-struct Wrapping {
-    detail: Envelope,
-}
-
 #[async_trait]
 impl MessageHandler for Events {
     async fn handle(&self, body: &str) -> Result<(), ConsumerError> {
-        handle(&*self.0, unwrapped(body)?).await.map(|_| ())
+        deliver(&*self.0, unwrapped(body)?).await.map(|_| ())
     }
 }
 
-fn unwrapped(body: &str) -> Result<Envelope, ConsumerError> {
-    let wrapping: Wrapping = serde_json::from_str(body)
-        .map_err(|error| ConsumerError::Rejected(format!("not an event of this system: {error}")))?;
-    Ok(wrapping.detail)
+fn unwrapped(body: &str) -> Result<BusMessage, ConsumerError> {
+    serde_json::from_str(body).map_err(|error| ConsumerError::Rejected(format!("not an event of this system: {error}")))
 }
 
 /// What became of a delivery.
@@ -198,7 +248,15 @@ pub enum Outcome {
 
 /// Lets a consumer handle one event, in the event's context, again when it loses a race.
 pub async fn handle(consumer: &dyn Consumer, event: Envelope) -> Result<Outcome, ConsumerError> {
-    let delivery = Delivery::new(event, consumer.name());
+    receive(consumer, Delivery::new(event, consumer.name())).await
+}
+
+/// [`handle`], of an event as the bus delivers it.
+pub async fn deliver(consumer: &dyn Consumer, message: BusMessage) -> Result<Outcome, ConsumerError> {
+    receive(consumer, message.deliver(consumer.name())).await
+}
+
+async fn receive(consumer: &dyn Consumer, delivery: Delivery) -> Result<Outcome, ConsumerError> {
     let (context, event) = (delivery.context(), &delivery.event);
     let span = tracing::info_span!("event", correlation_id = %context.correlation_id, event_id = %event.id,
         event_type = %event.event_type, consumer = consumer.name());
@@ -211,7 +269,7 @@ async fn attempt(consumer: &dyn Consumer, delivery: &Delivery) -> Result<Outcome
     let outcome = deciding_anew(|| async {
         match consumer.handle(delivery).await {
             Ok(()) => Ok(Outcome::Handled),
-            Err(ConsumerError::Table(error)) if error.failed(InboxItem::TYPE) => Ok(Outcome::Duplicate),
+            Err(ConsumerError::Table(error)) if error.failed(consumer.once_check()) => Ok(Outcome::Duplicate),
             Err(error) => Err(error),
         }
     });

@@ -11,6 +11,7 @@ pub mod client;
 pub mod consumer;
 pub mod context;
 pub mod event;
+pub mod failure;
 pub mod health;
 pub mod http;
 pub mod id;

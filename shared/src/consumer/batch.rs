@@ -80,9 +80,9 @@ impl runtime::Function for Batches {
         for message in batch.records {
             let message_id = message.message_id.unwrap_or_default();
             match unwrapped(&message.body.unwrap_or_default()) {
-                Ok(event) => {
+                Ok(message) => {
                     message_ids.push(message_id);
-                    events.push(event);
+                    events.push(message.detail);
                 }
                 Err(error) => failed(message_id, &error),
             }

@@ -123,6 +123,26 @@ impl Table {
         }
     }
 
+    /// The items of one partition of the table whose sort key is at or above `from`, lowest first: one
+    /// Query for each megabyte.
+    pub async fn partition<T: Item>(&self, pk: &str, from: &str) -> Result<Vec<T>, TableError> {
+        let mut pages = self
+            .client
+            .query()
+            .table_name(&*self.name)
+            .key_condition_expression("pk = :pk AND sk >= :from")
+            .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
+            .expression_attribute_values(":from", AttributeValue::S(from.to_owned()))
+            .into_paginator()
+            .items()
+            .send();
+        let mut items = Vec::new();
+        while let Some(attributes) = pages.next().await {
+            items.push(from_attributes(attributes.map_err(TableError::unavailable)?)?);
+        }
+        Ok(items)
+    }
+
     /// Whether the table answers: one GetItem of a key that no item has.
     pub async fn ping(&self) -> Result<(), TableError> {
         self.client

@@ -1,0 +1,3 @@
+//! What events does when a service tells of something.
+
+pub mod all_events;
