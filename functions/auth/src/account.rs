@@ -114,6 +114,13 @@ impl Account {
         Self { profile, version: self.version + 1, ..self.clone() }
     }
 
+    /// The account with another role, for which everybody has to sign in anew.
+    #[must_use]
+    pub fn with_role(&self, role: Role, now: Timestamp) -> Self {
+        let profile = Profile { role, ..self.profile.clone() };
+        Self { profile, updated_at: now, ..self.with_only_session("") }
+    }
+
     /// The account that nobody may sign in to.
     #[must_use]
     pub fn disable(&self) -> Self {
@@ -127,7 +134,7 @@ impl Account {
 
     pub fn updated_event(&self) -> AccountUpdated {
         let Profile { id, email, name, .. } = self.profile.clone();
-        AccountUpdated { user_id: id, email, name }
+        AccountUpdated { user_id: id, email, name, role: None }
     }
 }
 

@@ -3,6 +3,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 use shared::{
+    event::{AccountUpdated, Role},
     id::Id,
     table::{Item, Key, Table, TableError, Transaction, Update},
     time::Timestamp,
@@ -10,7 +11,7 @@ use shared::{
 
 use crate::{
     account::{Account, Profile, appearance, normalized},
-    audit::{AuditEntry, AuditEvent, Origin},
+    audit::{AuditEntry, AuditEvent, Origin, role_subject},
     mfa::{Challenge, Proof, SecondFactor},
     session::Session,
 };
@@ -194,6 +195,14 @@ pub fn renaming(stored: &Account, renamed: &Account) -> Transaction {
 /// Stores a new password.
 pub fn password_change(account: &Account, password_hash: &str) -> Transaction {
     Transaction::new().replace(account).upsert(&credentials(account.profile.id, password_hash))
+}
+
+/// Gives an account another role, ends its sessions, and tells of it.
+pub fn role_change(account: &Account, role: Role, origin: &Origin) -> Transaction {
+    let changed = account.with_role(role, Timestamp::now());
+    let entry = AuditEntry::new(AuditEvent::RoleChanged, origin).user(account.profile.id).subject(role_subject(role));
+    let event = AccountUpdated { role: Some(role), ..changed.updated_event() };
+    Transaction::new().replace(&changed).insert(&entry).publish(&event)
 }
 
 /// Ends a session, whoever else changes it meanwhile.
