@@ -8,6 +8,7 @@ use shared::{
     time::Timestamp,
 };
 use unicode_normalization::UnicodeNormalization;
+use unicode_security::skeleton;
 
 use crate::password;
 
@@ -113,6 +114,13 @@ impl Account {
         Self { profile, version: self.version + 1, ..self.clone() }
     }
 
+    /// The account with another role, for which everybody has to sign in anew.
+    #[must_use]
+    pub fn with_role(&self, role: Role, now: Timestamp) -> Self {
+        let profile = Profile { role, ..self.profile.clone() };
+        Self { profile, updated_at: now, ..self.with_only_session("") }
+    }
+
     /// The account that nobody may sign in to.
     #[must_use]
     pub fn disable(&self) -> Self {
@@ -126,8 +134,16 @@ impl Account {
 
     pub fn updated_event(&self) -> AccountUpdated {
         let Profile { id, email, name, .. } = self.profile.clone();
-        AccountUpdated { user_id: id, email, name }
+        AccountUpdated { user_id: id, email, name, role: None }
     }
+}
+
+/// The form in which names are compared for looking alike: the skeleton of Unicode's Technical Standard
+/// 39, in lower case and with `i` as `l`, whose capital looks like one, so that `alice`, `ALICE`, `aIice`
+/// and `a1ice` are the same. Other scripts need no comparing: a name has
+/// ASCII letters only, as has an address.
+pub fn appearance(name: &str) -> String {
+    skeleton(&name.nfkc().collect::<String>()).collect::<String>().to_lowercase().replace('i', "l")
 }
 
 /// The form in which names and addresses are compared: NFKC, lower case, no space around.
@@ -138,6 +154,17 @@ pub fn normalized(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_that_look_alike_are_told_by_their_appearance() {
+        for lookalike in ["aIice", "a1ice", "ALICE", "al1CE"] {
+            assert_eq!(appearance(lookalike), appearance("alice"), "{lookalike}");
+        }
+        assert_eq!(appearance("adrnin"), appearance("admin"));
+        assert_eq!(appearance("b0b"), appearance("bob"));
+        let numbered: std::collections::HashSet<_> = (0..1000).map(|n| appearance(&format!("user{n}"))).collect();
+        assert_eq!(numbered.len(), 1000);
+    }
 
     #[test]
     fn names_that_differ_in_case_or_width_are_the_same_name() {

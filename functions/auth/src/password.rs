@@ -30,6 +30,7 @@ pub(crate) fn read_optional<'de, D: Deserializer<'de>>(deserializer: D) -> Resul
 
 /// A password's hash with a new salt, in the PHC string format.
 pub fn hash(password: &str) -> Result<String, HashError> {
+    let _evaluation = tracing::trace_span!("argon2id").entered();
     let hash: PasswordHash =
         Argon2::default().hash_password(password.as_bytes()).map_err(|error| HashError(error.to_string()))?;
     Ok(hash.to_string())
@@ -37,6 +38,7 @@ pub fn hash(password: &str) -> Result<String, HashError> {
 
 /// Whether this is the password. Without a hash, takes as long as with one and says no.
 pub fn verify(password: &str, hash: Option<&str>) -> bool {
+    let _evaluation = tracing::trace_span!("argon2id").entered();
     let matches = PasswordHash::new(hash.unwrap_or(NOBODYS_HASH))
         .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok());
     matches && hash.is_some()

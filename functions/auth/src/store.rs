@@ -3,20 +3,22 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 use shared::{
+    event::{AccountUpdated, Role},
     id::Id,
     table::{Item, Key, Table, TableError, Transaction, Update},
     time::Timestamp,
 };
 
 use crate::{
-    account::{Account, Profile, normalized},
-    audit::{AuditEntry, AuditEvent, Origin},
+    account::{Account, Profile, appearance, normalized},
+    audit::{AuditEntry, AuditEvent, Origin, role_subject},
     mfa::{Challenge, Proof, SecondFactor},
     session::Session,
 };
 
-/// The labels of the checks that no other account has the name or the address.
+/// The labels of the checks that no other account has the name, a name that looks like it, or the address.
 pub const USERNAME: &str = "username";
+pub const APPEARANCE: &str = "appearance";
 pub const EMAIL: &str = "email";
 
 impl Item for Account {
@@ -134,6 +136,21 @@ fn username_key(normalized: &str) -> Key {
     Key::new(format!("USERNAME#{normalized}"), "USERNAME")
 }
 
+/// Holds what a user name looks like for one account.
+#[derive(Clone, Serialize, Deserialize)]
+struct AppearanceGuard {
+    appearance: String,
+    account_id: Id,
+}
+
+impl Item for AppearanceGuard {
+    const TYPE: &'static str = APPEARANCE;
+
+    fn key(&self) -> Key {
+        Key::new(format!("APPEARANCE#{}", self.appearance), "APPEARANCE")
+    }
+}
+
 /// Holds an e-mail address for one account.
 #[derive(Clone, Serialize, Deserialize)]
 struct EmailGuard {
@@ -156,13 +173,14 @@ impl Item for EmailGuard {
 }
 
 /// Stores a new account and publishes that somebody signed up; a taken name or address fails the
-/// check [`USERNAME`] or [`EMAIL`].
+/// check [`USERNAME`], [`APPEARANCE`] or [`EMAIL`].
 pub fn insertion(account: &Account, password_hash: &str) -> Transaction {
     let profile = &account.profile;
     Transaction::new()
         .insert_new(account)
         .insert(&credentials(profile.id, password_hash))
         .insert(&UsernameGuard { username: normalized(&profile.username), account_id: profile.id })
+        .insert(&AppearanceGuard { appearance: appearance(&profile.username), account_id: profile.id })
         .insert(&EmailGuard::of(profile))
         .publish(&account.registered_event())
 }
@@ -177,6 +195,14 @@ pub fn renaming(stored: &Account, renamed: &Account) -> Transaction {
 /// Stores a new password.
 pub fn password_change(account: &Account, password_hash: &str) -> Transaction {
     Transaction::new().replace(account).upsert(&credentials(account.profile.id, password_hash))
+}
+
+/// Gives an account another role, ends its sessions, and tells of it.
+pub fn role_change(account: &Account, role: Role, origin: &Origin) -> Transaction {
+    let changed = account.with_role(role, Timestamp::now());
+    let entry = AuditEntry::new(AuditEvent::RoleChanged, origin).user(account.profile.id).subject(role_subject(role));
+    let event = AccountUpdated { role: Some(role), ..changed.updated_event() };
+    Transaction::new().replace(&changed).insert(&entry).publish(&event)
 }
 
 /// Ends a session, whoever else changes it meanwhile.

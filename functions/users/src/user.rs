@@ -69,6 +69,12 @@ impl User {
         }
     }
 
+    /// The same profile with this role, if there is one.
+    #[must_use]
+    pub fn in_role(self, role: Option<Role>) -> Self {
+        Self { role: role.unwrap_or(self.role), ..self }
+    }
+
     pub fn created_event(&self) -> UserCreated {
         UserCreated {
             user_id: self.id,

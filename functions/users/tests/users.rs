@@ -124,7 +124,7 @@ fn registered(second: i64, user: u64, name: &str, email: &str) -> Envelope {
 }
 
 fn account_updated(second: i64, user: u64, name: &str, email: &str) -> Envelope {
-    at(second, &AccountUpdated { user_id: id(user), email: email.into(), name: name.into() })
+    at(second, &AccountUpdated { user_id: id(user), email: email.into(), name: name.into(), role: None })
 }
 
 #[tokio::test]
@@ -655,4 +655,21 @@ proptest! {
             assert_eq!(published.iter().filter(|(_, event_type)| event_type == "user.created").count(), 1);
         });
     }
+}
+
+#[tokio::test]
+async fn the_role_is_what_auth_says_however_late_it_is_heard_of() {
+    let directory = directory();
+    directory.deliver(&registered(0, 1, "Alice", "alice@example.com")).await.unwrap();
+    let promoted = |second, role| {
+        let (name, email) = ("Alice".to_owned(), "alice@example.com".to_owned());
+        at(second, &AccountUpdated { user_id: id(1), email, name, role: Some(role) })
+    };
+    directory.deliver(&promoted(10, Role::Admin)).await.unwrap();
+    assert_eq!(directory.profile(1).await["role"], "admin");
+    directory.deliver(&account_updated(20, 1, "Alice J.", "alice@example.com")).await.unwrap();
+    assert_eq!(directory.profile(1).await["role"], "admin", "a new name does not change it");
+    directory.deliver(&promoted(15, Role::Customer)).await.unwrap();
+    let profile = directory.profile(1).await;
+    assert_eq!([&profile["role"], &profile["name"]], [&json!("customer"), &json!("Alice J.")]);
 }

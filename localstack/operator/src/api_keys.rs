@@ -1,8 +1,12 @@
 use anyhow::{Context, Result};
-use auth::{api_key, audit::Origin};
+use auth::{
+    api_key::{self, ApiKey},
+    audit::Origin,
+};
 use shared::{
     auth::{ApiKeyRecord, ApiKeySecret, Scope},
     id::Id,
+    table::{Cursor, PageRequest},
 };
 
 use crate::stack::Stack;
@@ -11,13 +15,32 @@ use crate::stack::Stack;
 pub const REQUESTS_PER_SECOND: u32 = 20;
 
 /// Makes an API key and answers with its text, which is kept nowhere.
-pub async fn make(stack: &Stack, name: &str, scopes: &[Scope], requests_per_second: u32) -> Result<String> {
+pub async fn make(
+    stack: &Stack,
+    name: &str,
+    client: Option<String>,
+    scopes: &[Scope],
+    requests_per_second: u32,
+) -> Result<String> {
     let (id, secret) = (Id::generate(), ApiKeySecret::generate()?);
-    let record = ApiKeyRecord::new(id, &secret, name, scopes, requests_per_second, None);
+    let record = ApiKeyRecord::new(id, &secret, name, scopes, requests_per_second, None).held_by(client);
     let insertion = api_key::insertion(&record, &Origin::operator(), &stack.table("auth"));
     let stored = stack.table("platform").commit(insertion).await;
     stored.context("the API key was not stored")?;
     Ok(secret.key_text(id))
+}
+
+/// Prints all API keys, without what would open anything.
+pub async fn list(stack: &Stack) -> Result<()> {
+    let mut request = PageRequest { limit: Some(PageRequest::MAX_LIMIT), cursor: None };
+    loop {
+        let page = ApiKeyRecord::page(&stack.table("platform"), &request).await?;
+        for record in page.data {
+            println!("{}", serde_json::to_string(&ApiKey::from(record))?);
+        }
+        let Some(next) = page.next else { return Ok(()) };
+        request.cursor = Some(Cursor::parse(&next)?);
+    }
 }
 
 /// Revokes an API key; one that is revoked stays so.

@@ -67,7 +67,7 @@ async fn make(stack: &Stack, base_url: &str) -> Result<Local> {
     let (admin, customer) = (passwords::random()?, passwords::random()?);
     make_account(stack, &ALICE, Role::Admin, &admin).await?;
     make_account(stack, &BOB, Role::Customer, &customer).await?;
-    let api_key = api_keys::make(stack, "local", &Scope::ALL, api_keys::REQUESTS_PER_SECOND).await?;
+    let api_key = api_keys::make(stack, "local", None, &Scope::ALL, api_keys::REQUESTS_PER_SECOND).await?;
     Ok(Local {
         base_url: base_url.to_owned(),
         admin: Login { username: ALICE.username.to_owned(), password: admin },

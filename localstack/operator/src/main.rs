@@ -2,6 +2,7 @@
 //!
 //! Works on any stack, local or on AWS, with the credentials, region and endpoint in the environment.
 
+mod accounts;
 mod api_keys;
 mod demo;
 mod init;
@@ -12,7 +13,7 @@ mod stack;
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use shared::{auth::Scope, event::Role, id::Id, time::Timestamp};
 
 use crate::{signing_key::KeyRing, stack::Stack};
@@ -53,6 +54,15 @@ enum Command {
         #[arg(long)]
         email: String,
     },
+    /// Give an account another role; whoever is signed in to it has to sign in anew.
+    SetRole {
+        #[arg(long)]
+        stack: String,
+        #[arg(long)]
+        username: String,
+        #[arg(long)]
+        role: AccountRole,
+    },
     /// Make an API key, and print it once.
     ApiKey {
         #[arg(long)]
@@ -60,11 +70,19 @@ enum Command {
         /// Whom it is for.
         #[arg(long)]
         name: String,
+        /// The client or service that holds it, where the name does not say.
+        #[arg(long)]
+        client: Option<String>,
         /// What it may be used for; may be repeated.
         #[arg(long, required = true, value_parser = api_keys::scope)]
         scope: Vec<Scope>,
         #[arg(long, default_value_t = api_keys::REQUESTS_PER_SECOND)]
         requests_per_second: u32,
+    },
+    /// List all API keys, newest first, a JSON object a line; never the keys themselves.
+    ApiKeys {
+        #[arg(long)]
+        stack: String,
     },
     /// Revoke an API key.
     RevokeApiKey {
@@ -86,6 +104,22 @@ enum Command {
         #[arg(long)]
         output: PathBuf,
     },
+}
+
+/// The roles that people have. Devices and services have API keys.
+#[derive(Clone, Copy, ValueEnum)]
+enum AccountRole {
+    Customer,
+    Admin,
+}
+
+impl From<AccountRole> for Role {
+    fn from(role: AccountRole) -> Self {
+        match role {
+            AccountRole::Customer => Self::Customer,
+            AccountRole::Admin => Self::Admin,
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -120,9 +154,14 @@ async fn run(command: Command) -> Result<()> {
             init::make_account(&Stack::connect(&stack)?, &person, Role::Admin, &password).await?;
             println!("{password}");
         }
-        Command::ApiKey { stack, name, scope, requests_per_second } => {
-            println!("{}", api_keys::make(&Stack::connect(&stack)?, &name, &scope, requests_per_second).await?);
+        Command::SetRole { stack, username, role } => {
+            accounts::set_role(&Stack::connect(&stack)?, &username, role.into()).await?;
         }
+        Command::ApiKey { stack, name, client, scope, requests_per_second } => {
+            let key = api_keys::make(&Stack::connect(&stack)?, &name, client, &scope, requests_per_second).await?;
+            println!("{key}");
+        }
+        Command::ApiKeys { stack } => api_keys::list(&Stack::connect(&stack)?).await?,
         Command::RevokeApiKey { stack, id } => api_keys::revoke(&Stack::connect(&stack)?, id).await?,
         Command::Init { stack, signing_key, base_url, output } => {
             init::init(&Stack::connect(&stack)?, &signing_key, &base_url, &output).await?;

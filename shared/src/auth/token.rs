@@ -3,13 +3,14 @@ use std::{collections::BTreeMap, fmt};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde::{Deserialize, Serialize};
 
-use crate::{event::Role, id::Id};
+use crate::{event::Role, id::Id, time::Timestamp};
 
 /// `iss` of every access token.
 pub const ISSUER: &str = "quayside";
 /// `aud` of every access token.
 pub const AUDIENCE: &str = "quayside-api";
 
+/// What the clocks of issuer and verifier may differ by.
 const LEEWAY_SECONDS: u64 = 5;
 /// Longer than any token this system issues.
 const MAX_LENGTH: usize = 4096;
@@ -73,8 +74,8 @@ impl PublicKeys {
         self.keys.iter().map(|(kid, (x, _))| (kid.as_str(), x.as_str()))
     }
 
-    /// The claims of a token that is signed by one of these keys, with EdDSA, for this system, and
-    /// has not expired.
+    /// The claims of a token that is signed by one of these keys, with EdDSA, for this system, that
+    /// has not expired and is not from the future.
     pub fn verify(&self, token: &str) -> Result<Claims, InvalidToken> {
         if token.len() > MAX_LENGTH {
             return Err(InvalidToken);
@@ -83,9 +84,12 @@ impl PublicKeys {
         let (_, key) = header.kid.and_then(|kid| self.keys.get(&kid)).ok_or(InvalidToken)?;
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.leeway = LEEWAY_SECONDS;
+        validation.validate_nbf = true;
         validation.set_issuer(&[ISSUER]);
         validation.set_audience(&[AUDIENCE]);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        decode::<Claims>(token, key, &validation).map(|data| data.claims).map_err(|_| InvalidToken)
+        let claims = decode::<Claims>(token, key, &validation).map_err(|_| InvalidToken)?.claims;
+        let latest = Timestamp::now().unix_seconds().saturating_add_unsigned(LEEWAY_SECONDS);
+        if claims.iat <= latest { Ok(claims) } else { Err(InvalidToken) }
     }
 }

@@ -25,12 +25,15 @@ pub struct UserRegistered {
     pub role: Role,
 }
 
-/// A signed-in user changed name or e-mail with auth.
+/// A signed-in user changed name or e-mail with auth, or an operator the role.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AccountUpdated {
     pub user_id: Id,
     pub email: String,
     pub name: String,
+    /// `None` when it stays what it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
 }
 
 /// A user's profile exists.

@@ -3,6 +3,7 @@ use axum::{
     body::Body,
     http::{HeaderMap, Method, Request, StatusCode},
 };
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use http_body_util::BodyExt;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::Value;
@@ -44,6 +45,16 @@ pub fn token(user_id: u64, role: Role) -> String {
     };
     let header = Header { kid: Some("test".into()), ..Header::new(Algorithm::EdDSA) };
     encode(&header, &claims, &EncodingKey::from_ed_der(&PRIVATE_KEY)).unwrap()
+}
+
+/// A token with this header and these claims, whatever they are, signed as those that [`identity`]
+/// accepts.
+pub fn signed(header: &Value, claims: &Value) -> String {
+    let part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
+    let message = format!("{}.{}", part(header), part(claims));
+    let key = EncodingKey::from_ed_der(&PRIVATE_KEY);
+    let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::EdDSA).unwrap();
+    format!("{message}.{signature}")
 }
 
 /// Sends requests to one endpoint, through the layers that serve it in production.

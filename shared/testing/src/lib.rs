@@ -11,6 +11,6 @@ mod api;
 mod database;
 mod functions;
 
-pub use api::{Answer, Api, identity, token};
+pub use api::{Answer, Api, identity, signed, token};
 pub use database::{Database, Fault};
 pub use functions::{Behaviour, Functions};

@@ -32,7 +32,7 @@ use crate::{
     password,
     sealing::Sealer,
     session::Session,
-    store::{self, EMAIL, USERNAME},
+    store::{self, APPEARANCE, EMAIL, USERNAME},
     throttle::Throttle,
 };
 
@@ -92,6 +92,8 @@ async fn check_proof(
 fn taken(error: TableError) -> Problem {
     if error.failed(USERNAME) {
         Problem::conflict("username_taken", "another user has this name").at("/username")
+    } else if error.failed(APPEARANCE) {
+        Problem::conflict("username_confusable", "another user has a name that looks like this one").at("/username")
     } else if error.failed(EMAIL) {
         Problem::conflict("email_taken", "another user has this e-mail address").at("/email")
     } else {

@@ -1,6 +1,9 @@
 //! The audit log, as an admin reads it.
 
-use auth::consumers::{key_use::KeyUse, user_events::UserEvents};
+use auth::{
+    audit::{AuditEntry, AuditEvent, Origin},
+    consumers::{key_use::KeyUse, user_events::UserEvents},
+};
 use axum::http::StatusCode;
 use lambda_runtime::{Context, LambdaEvent};
 use serde_json::{Value, json};
@@ -138,6 +141,29 @@ async fn what_is_not_logged_does_not_happen() {
     accounts.database.calls();
     assert_eq!(accounts.refresh(&tokens).await.status, StatusCode::OK);
     assert_eq!(accounts.database.calls(), ["GetItem", "GetItem", "TransactWriteItems"]);
+}
+
+#[tokio::test]
+async fn an_entry_is_never_written_again() {
+    let accounts = accounts();
+    let tokens = accounts.newcomer("alice").await;
+    let before = accounts.of_type("audit");
+    let entry: AuditEntry = {
+        let origin = Origin::anybody("203.0.113.7");
+        AuditEntry::new(AuditEvent::SignedIn, &origin).user(id(&tokens["user"]))
+    };
+    accounts.table.commit(Transaction::new().insert(&entry)).await.unwrap();
+    let changed = AuditEntry { address: "198.51.100.1".into(), ..entry.clone() };
+    let again = accounts.table.commit(Transaction::new().insert(&changed)).await.unwrap_err();
+    assert!(again.failed("audit"));
+    let refreshed = accounts.refresh(&tokens).await.body;
+    with_token(&accounts.logout(), &refreshed).post_raw("/auth/logout", "").await;
+    accounts.try_password("alice", "wrong").await;
+    let after = accounts.of_type("audit");
+    assert!(before.iter().all(|entry| after.contains(entry)));
+    assert!(
+        after.iter().any(|stored| stored["id"]["S"] == entry.id.to_string() && stored["address"]["S"] == "203.0.113.7")
+    );
 }
 
 #[tokio::test]

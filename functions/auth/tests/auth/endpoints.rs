@@ -1,12 +1,12 @@
 //! What every endpoint does alike.
 
-use auth::{SERVICE, http};
+use auth::{SERVICE, api_key::Keys, http};
 use axum::http::StatusCode;
 use serde_json::json;
 use shared::{auth::PublicKeys, health, http::BODY_LIMIT};
 use testing::{Api, Fault};
 
-use crate::world::{Accounts, FORM, PUBLIC_KEY, accounts, text, with_token};
+use crate::world::{Accounts, FORM, PASSWORD, PUBLIC_KEY, accounts, registration, text, with_token};
 
 /// The endpoints that take a body, with their paths and the body's content type.
 fn with_bodies(accounts: &Accounts) -> Vec<(Api, &'static [&'static str], &'static str)> {
@@ -109,6 +109,77 @@ async fn nobody_in_particular_gets_in() {
         }
     }
     assert_eq!(accounts.database.calls(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn no_body_chooses_a_role_or_an_id() {
+    let accounts = accounts();
+    let admin = accounts.admin().await;
+    let alice = accounts.newcomer("alice").await;
+    let keys = Keys { platform: accounts.database.table("platform"), auth: accounts.table.clone() };
+    let password = json!({"password": PASSWORD});
+    let bodies = [
+        (accounts.register(), http::register::PATHS, registration("bob")),
+        (accounts.login(), http::login::PATHS, json!({"username": "alice", "password": PASSWORD})),
+        (accounts.login(), http::login::PATHS, json!({"mfa_token": "x", "otp": "x"})),
+        (
+            with_token(&accounts.change_password(), &alice),
+            http::change_password::PATHS,
+            json!({"current_password": PASSWORD, "new_password": "another password"}),
+        ),
+        (with_token(&accounts.mfa_enroll(), &alice), http::mfa_enroll::PATHS, password.clone()),
+        (with_token(&accounts.mfa_confirm(), &alice), http::mfa_confirm::PATHS, json!({"otp": "000000"})),
+        (
+            with_token(&accounts.mfa_disable(), &alice),
+            http::mfa_disable::PATHS,
+            json!({"password": PASSWORD, "otp": "000000"}),
+        ),
+        (
+            with_token(&Api::new(http::create_key::router(keys)), &admin),
+            http::create_key::PATHS,
+            json!({"name": "test", "scopes": ["registry:read"]}),
+        ),
+    ];
+    let before = accounts.items();
+    for (field, value) in
+        [("role", json!("admin")), ("admin", json!(true)), ("is_admin", json!(true)), ("id", json!(1))]
+    {
+        let pointer = format!("/{field}");
+        for (api, paths, body) in &bodies {
+            let mut body = body.clone();
+            body[field] = value.clone();
+            let answer = api.post(paths[0], &body).await;
+            let refused = (StatusCode::UNPROCESSABLE_ENTITY, vec![&*pointer]);
+            assert_eq!((answer.status, answer.pointers()), refused, "{} {body}", paths[0]);
+        }
+        let update = with_token(&accounts.update_me(), &alice).put("/auth/me", &json!({field: value})).await;
+        assert_eq!((update.status, update.pointers()), (StatusCode::UNPROCESSABLE_ENTITY, vec![&*pointer]));
+        for grant in
+            [format!("username=alice&password={PASSWORD}"), format!("refresh_token={}", text(&alice, "refresh_token"))]
+        {
+            let answer = accounts.form(&format!("{grant}&{field}=admin")).await;
+            assert_eq!((answer.status, answer.pointers()), (StatusCode::UNPROCESSABLE_ENTITY, vec![&*pointer]));
+        }
+    }
+    assert_eq!(accounts.items(), before);
+}
+
+#[tokio::test]
+async fn a_hostile_correlation_id_reaches_neither_answer_nor_log_nor_event() {
+    let accounts = accounts();
+    let long = "x".repeat(10_000);
+    for (n, hostile) in ["a\tb", "two words", "{\"a\":1}", "<script>", "é", &long].into_iter().enumerate() {
+        let register = accounts.register().with("x-correlation-id", hostile);
+        let answer = register.post("/auth/register", &registration(&format!("user{n}"))).await;
+        assert_eq!(answer.status, StatusCode::CREATED);
+        let given = answer.headers["x-correlation-id"].to_str().unwrap().to_owned();
+        assert!(given.len() == 36 && given.parse::<uuid::Uuid>().is_ok(), "{given}");
+        let event = accounts.events().pop().unwrap();
+        assert_eq!(text(&event, "correlation_id"), given);
+        let logged = accounts.of_type("audit");
+        assert!(logged.iter().any(|entry| entry["correlation_id"]["S"] == given.as_str()));
+        assert!(!json!([accounts.items(), answer.body]).to_string().contains(hostile));
+    }
 }
 
 #[tokio::test]

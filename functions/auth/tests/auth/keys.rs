@@ -72,7 +72,7 @@ async fn a_key_is_shown_once_and_listed_without_its_secret() {
     let listed = world.listed().await;
     let shown = ["name", "client", "role", "requests_per_second"].map(|field| &listed[0][field]);
     assert_eq!(shown, [&json!("warehouse"), &json!("acme"), &json!("device"), &json!(7)]);
-    let secret = key.rsplit('_').next().unwrap();
+    let secret = key.splitn(3, '_').nth(2).unwrap();
     let stored = format!("{:?}{:?}", world.accounts.database.items(&world.platform), world.accounts.items());
     assert!(!listed.to_string().contains(secret) && !stored.contains(secret));
     assert!(!listed.to_string().contains("sha256"));

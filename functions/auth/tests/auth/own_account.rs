@@ -1,8 +1,10 @@
+use auth::{audit::Origin, store};
 use axum::http::StatusCode;
 use serde_json::{Value, json};
+use shared::{auth::PublicKeys, event::Role};
 use testing::Answer;
 
-use crate::world::{Accounts, PASSWORD, accounts, with_token};
+use crate::world::{Accounts, PASSWORD, PUBLIC_KEY, accounts, id, text, with_token};
 
 const PATH: &str = "/api/auth/me";
 
@@ -96,4 +98,23 @@ async fn bad_changes_are_refused_with_a_pointer_and_change_nothing() {
     }
     assert_eq!(accounts.shown(&tokens).await, tokens["user"]);
     assert_eq!(accounts.items().len(), before);
+}
+
+#[tokio::test]
+async fn another_role_ends_every_session_and_is_in_the_tokens_the_log_and_an_event() {
+    let accounts = accounts();
+    let before = accounts.newcomer("alice").await;
+    let account = store::account(&accounts.table, id(&before["user"])).await.unwrap().unwrap();
+    let change = store::role_change(&account, Role::Admin, &Origin::operator());
+    accounts.table.commit(change).await.unwrap();
+    assert!(!accounts.is_live(&before).await);
+    assert_eq!(accounts.refresh(&before).await.status, StatusCode::UNAUTHORIZED);
+    let after = accounts.signed_in("alice").await;
+    let keys = PublicKeys::parse(&format!("test:{PUBLIC_KEY}")).unwrap();
+    assert_eq!(keys.verify(text(&after, "access_token")).unwrap().role, Role::Admin);
+    let entry = accounts.of_type("audit").into_iter().find(|entry| entry["event"]["S"] == "role.changed").unwrap();
+    let said = ["actor", "subject"].map(|field| entry[field]["S"].as_str().unwrap());
+    assert_eq!(said, ["operator", "role:admin"]);
+    let event = accounts.events().pop().unwrap();
+    assert_eq!([&event["type"], &event["data"]["role"]], [&json!("account.updated"), &json!("admin")]);
 }

@@ -23,7 +23,10 @@ async fn an_account_its_guards_its_event_and_its_answer_are_one_transaction() {
     assert_eq!(accounts.database.calls(), ["TransactWriteItems"]);
     assert_eq!(answer.status, StatusCode::CREATED);
     assert_eq!(answer.headers["location"], format!("/api/users/{}", id(&answer.body)).as_str());
-    assert_eq!(types(&accounts), ["account", "audit", "credentials", "email", "idempotency", "outbox", "username"]);
+    assert_eq!(
+        types(&accounts),
+        ["account", "appearance", "audit", "credentials", "email", "idempotency", "outbox", "username"]
+    );
     let fields: Vec<_> = answer.body.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(fields, ["created_at", "email", "id", "mfa_enabled", "name", "role", "username"]);
     let shown = ["username", "email", "name", "role"].map(|field| answer.body[field].as_str().unwrap());
@@ -68,6 +71,11 @@ async fn bad_registrations_are_refused_with_a_pointer_and_leave_nothing_behind()
         ("username", json!("x".repeat(65))),
         ("username", json!("alice johnson")),
         ("username", json!("älice")),
+        ("username", json!("аlice")),
+        ("username", json!("ａｌｉｃｅ")),
+        ("username", json!("al\u{200b}ice")),
+        ("username", json!("\u{202e}ecila")),
+        ("username", json!("\u{212a}elvin")),
         ("username", json!("alice\n")),
         ("username", json!("ali#ce")),
         ("username", json!(null)),
@@ -76,6 +84,12 @@ async fn bad_registrations_are_refused_with_a_pointer_and_leave_nothing_behind()
         ("email", json!("")),
         ("email", json!("alice")),
         ("email", json!("alice@")),
+        ("email", json!("аlice@example.com")),
+        ("email", json!("alice@exаmple.com")),
+        ("email", json!("ａlice@example.com")),
+        ("email", json!("alice@example\u{3002}com")),
+        ("email", json!("alice\u{200d}@example.com")),
+        ("email", json!("\u{212a}elvin@example.com")),
         ("email", json!("a@b@example.com")),
         ("email", json!("alice@example.com\r\nbcc: x@example.com")),
         ("email", json!(format!("{}@example.com", "x".repeat(254)))),
@@ -148,6 +162,35 @@ async fn a_taken_name_or_address_is_a_conflict_that_names_it_and_writes_nothing(
     assert_eq!(accounts.items().len(), before);
 }
 
+#[tokio::test]
+async fn a_name_that_looks_like_anothers_is_a_conflict() {
+    let accounts = accounts();
+    accounts.signed_up("alice").await;
+    accounts.signed_up("admin").await;
+    for lookalike in ["aIice", "a1ice", "AL1CE", "adrnin"] {
+        let answer = accounts.register().post(PATH, &registration(lookalike)).await;
+        let conflict = (StatusCode::CONFLICT, json!("username_confusable"), vec!["/username"]);
+        assert_eq!((answer.status, answer.body["code"].clone(), answer.pointers()), conflict, "{lookalike}");
+        assert_eq!(accounts.try_password(lookalike, PASSWORD).await.status, StatusCode::UNAUTHORIZED);
+    }
+    accounts.signed_up("malice").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_several_who_want_one_address_at_once_one_gets_it() {
+    let accounts = accounts();
+    let attempts = ["Alice@example.com", "alice@EXAMPLE.com", "ALICE@example.com", "alice@example.com"];
+    let attempts = attempts.into_iter().enumerate().map(|(n, email)| {
+        let register = accounts.register();
+        let body = json!({"username": format!("user{n}"), "email": email, "password": PASSWORD});
+        tokio::spawn(async move { register.post(PATH, &body).await })
+    });
+    let answers: Vec<_> = join_all(attempts).await.into_iter().map(Result::unwrap).collect();
+    let (won, lost): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == StatusCode::CREATED);
+    assert_eq!(won.len(), 1);
+    assert!(lost.iter().all(|answer| answer.status == StatusCode::CONFLICT && answer.pointers() == ["/email"]));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_several_who_want_one_name_at_once_one_gets_it() {
     let accounts = accounts();
@@ -160,7 +203,7 @@ async fn of_several_who_want_one_name_at_once_one_gets_it() {
     let (won, lost): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == StatusCode::CREATED);
     assert_eq!(won.len(), 1);
     assert!(lost.iter().all(|answer| answer.status == StatusCode::CONFLICT && answer.pointers() == ["/username"]));
-    assert_eq!(types(&accounts), ["account", "audit", "credentials", "email", "outbox", "username"]);
+    assert_eq!(types(&accounts), ["account", "appearance", "audit", "credentials", "email", "outbox", "username"]);
 }
 
 #[tokio::test]

@@ -2,12 +2,18 @@
 
 use std::{cell::RefCell, io};
 
+use auth::{api_key::Keys, http::create_key};
 use axum::http::StatusCode;
+use base64::{
+    Engine,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+};
 use serde_json::{Value, json};
-use testing::Answer;
+use testing::{Answer, Api};
+use totp_rs::{Builder, Secret};
 use tracing_subscriber::EnvFilter;
 
-use crate::world::{PASSWORD, accounts, registration, signing_key, text, with_token};
+use crate::world::{Accounts, PASSWORD, SEALING_TEXT, accounts, registration, signing_key, text, with_token};
 
 const WRONG: &str = "a-wrong-guess";
 const NEW_PASSWORD: &str = "a newer, better password";
@@ -28,6 +34,57 @@ impl io::Write for Log {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Uses a second factor in every way, rightly and wrongly; the secrets of it, but not the answers that are
+/// there to show them.
+async fn second_factor(accounts: &Accounts, answers: &mut Vec<Answer>) -> Vec<String> {
+    let tokens = accounts.newcomer("carol").await;
+    let enroll = with_token(&accounts.mfa_enroll(), &tokens);
+    answers.push(enroll.post("/auth/mfa/enroll", &json!({"password": WRONG})).await);
+    answers.push(enroll.post("/auth/mfa/enroll", &json!({"password": NUMBER})).await);
+    let secret = text(&enroll.post("/auth/mfa/enroll", &json!({"password": PASSWORD})).await.body, "secret").to_owned();
+    let totp = Builder::new().with_secret(Secret::try_from_base32(&secret).unwrap()).build().unwrap();
+    let confirm = with_token(&accounts.mfa_confirm(), &tokens);
+    answers.push(confirm.post("/auth/mfa/confirm", &json!({"otp": WRONG})).await);
+    answers.push(confirm.post("/auth/mfa/confirm", &json!({"otp": NUMBER})).await);
+    let confirmed = confirm.post("/auth/mfa/confirm", &json!({"otp": totp.generate_current().to_string()})).await;
+    let codes: Vec<String> = serde_json::from_value(confirmed.body["recovery_codes"].clone()).unwrap();
+    let challenge = accounts.try_password("carol", PASSWORD).await;
+    let mfa_token = text(&challenge.body, "mfa_token").to_owned();
+    let login = accounts.login();
+    for code in [WRONG, &codes[0], &codes[0]] {
+        let body = json!({"username": "carol", "password": PASSWORD, "recovery_code": code});
+        let answer = login.post("/auth/login", &body).await;
+        if answer.status != StatusCode::OK {
+            answers.push(answer);
+        }
+        answers.push(login.post("/auth/login", &json!({"mfa_token": WRONG, "recovery_code": code})).await);
+    }
+    let disable = with_token(&accounts.mfa_disable(), &tokens);
+    answers.push(disable.post("/auth/mfa/disable", &json!({"password": PASSWORD, "recovery_code": codes[0]})).await);
+    answers.push(disable.post("/auth/mfa/disable", &json!({"password": PASSWORD, "recovery_code": codes[1]})).await);
+    assert_eq!(answers.last().unwrap().status, StatusCode::NO_CONTENT);
+    let mut secrets = vec![secret, mfa_token.rsplit('.').next().unwrap().to_owned()];
+    secrets.extend(codes.iter().flat_map(|code| [code.clone(), code.replace('-', "")]));
+    let bytes = totp.secret().as_bytes();
+    secrets.extend([BASE64_URL_SAFE_NO_PAD.encode(bytes), BASE64_STANDARD.encode(bytes)]);
+    secrets.push(bytes.iter().map(|byte| format!("{byte:02x}")).collect());
+    secrets
+}
+
+/// Makes an API key; its secret, but not the answer that is there to show it.
+async fn api_key(accounts: &Accounts, answers: &mut Vec<Answer>) -> String {
+    let admin = accounts.admin().await;
+    let platform = accounts.database.table("platform");
+    let keys = Keys { platform: platform.clone(), auth: accounts.table.clone() };
+    let create = with_token(&Api::new(create_key::router(keys)), &admin).with("idempotency-key", "key");
+    let wish = json!({"name": "test", "scopes": ["registry:read"]});
+    let made = create.post("/auth/keys", &wish).await;
+    answers.push(create.post("/auth/keys", &wish).await);
+    let secret = text(&made.body, "key").splitn(3, '_').nth(2).unwrap().to_owned();
+    assert!(!json!(accounts.database.items(&platform)).to_string().contains(&secret));
+    secret
 }
 
 #[tokio::test]
@@ -67,6 +124,9 @@ async fn no_answer_and_no_log_line_holds_a_secret() {
     answers.push(accounts.refresh(&first).await);
     answers.push(with_token(&accounts.logout(), &second).post_raw("/auth/logout", "").await);
 
+    let mut secrets = second_factor(&accounts, &mut answers).await;
+    secrets.push(api_key(&accounts, &mut answers).await);
+
     let log = String::from_utf8(LOG.take()).unwrap();
     assert!(log.contains("signed in") && log.contains("a refresh token was used again"), "{log}");
     let stored = json!(accounts.items()).to_string();
@@ -74,7 +134,7 @@ async fn no_answer_and_no_log_line_holds_a_secret() {
     let headers: String = answers.iter().map(|answer| format!("{:?}", answer.headers)).collect();
 
     let token = |tokens: &Value, field| text(tokens, field).to_owned();
-    let mut secrets = vec![PASSWORD.to_owned(), NEW_PASSWORD.into(), WRONG.into(), NUMBER.to_string()];
+    secrets.extend([PASSWORD.to_owned(), NEW_PASSWORD.into(), WRONG.into(), NUMBER.to_string(), SEALING_TEXT.into()]);
     for tokens in [&first, &second] {
         secrets.extend([token(tokens, "access_token"), token(tokens, "refresh_token")]);
         secrets.push(text(tokens, "refresh_token").rsplit('.').next().unwrap().to_owned());

@@ -1,6 +1,7 @@
 use auth::store;
 use aws_sdk_dynamodb::types::AttributeValue;
 use axum::http::StatusCode;
+use futures::future::join_all;
 use serde_json::{Value, json};
 use shared::table::{Key, Transaction, Update};
 use testing::Answer;
@@ -159,4 +160,32 @@ async fn guessing_the_current_password_is_throttled_as_well() {
     let stored = store::account_id(&accounts.table, "alice").await.unwrap().unwrap();
     let hash = store::password_hash(&accounts.table, stored).await.unwrap();
     assert!(auth::password::verify(PASSWORD, hash.as_deref()));
+}
+
+#[tokio::test]
+async fn of_many_guesses_at_once_no_more_count_than_one_by_one() {
+    let accounts = accounts();
+    accounts.signed_up("alice").await;
+    // All of them are admitted before the first has failed.
+    accounts.database.interleave(vec![1]);
+    let passwords = (0..20).map(|n| if n == 19 { PASSWORD.to_owned() } else { format!("guess {n}") });
+    let attempts = passwords.map(|password| {
+        let accounts = &accounts;
+        async move { accounts.try_password("alice", &password).await }
+    });
+    let answers = join_all(attempts).await;
+    let (right, wrong) = answers.split_last().unwrap();
+    assert!(wrong.iter().all(|answer| answer.status == StatusCode::UNAUTHORIZED));
+    assert_eq!(wait(right), 1);
+    assert_eq!(accounts.of_type("session").len(), 0);
+}
+
+#[tokio::test]
+async fn many_who_sign_in_at_once_with_the_right_password_all_get_in() {
+    let accounts = accounts();
+    accounts.signed_up("alice").await;
+    accounts.fail("alice", 4).await;
+    accounts.database.interleave(vec![1]);
+    let answers = join_all((0..20).map(|_| accounts.try_password("alice", PASSWORD))).await;
+    assert!(answers.iter().all(|answer| answer.status == StatusCode::OK));
 }

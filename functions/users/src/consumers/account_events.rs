@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use shared::{
     aws::ConfigError,
     consumer::{self, Consumer, ConsumerError, Delivery},
-    event::{AccountUpdated, Payload, UserRegistered},
+    event::{AccountUpdated, Payload, Role, UserRegistered},
     id::Id,
     runtime::Function,
     table::{Table, Transaction},
@@ -51,7 +51,7 @@ impl AccountEvents {
         }
     }
 
-    /// The newest of what auth and users were told wins. News that is older than the profile, or of
+    /// The newest of what auth and users were told wins, but for the role, which only auth is told. News that is older than the profile, or of
     /// a profile that was deleted, is let pass; news of a profile that is still to come comes again.
     async fn updated(&self, delivery: &Delivery, account: AccountUpdated) -> Result<(), ConsumerError> {
         let at = delivery.event.occurred_at;
@@ -59,21 +59,29 @@ impl AccountEvents {
             return self.without_profile(delivery, account.user_id).await;
         };
         if at < stored.updated_at {
-            return self.let_pass(delivery).await;
+            return self.role_only(delivery, &stored, account.role).await;
         }
-        let updated = stored.updated(&account.name, &account.email, at);
-        if (&updated.name, &updated.email) == (&stored.name, &stored.email) {
+        let updated = stored.updated(&account.name, &account.email, at).in_role(account.role);
+        if (&updated.name, &updated.email, updated.role) == (&stored.name, &stored.email, stored.role) {
             return Ok(self.table.commit(store::confirmation(&updated).once(delivery)).await?);
         }
         let holds_email = store::holds_email(&self.table, &stored).await?;
         match self.table.commit(store::update(&stored, &updated, holds_email).once(delivery)).await {
             Err(error) if error.failed(EMAIL) && !error.failed("inbox") => {
                 warn_of_taken_email(&stored);
-                let renamed = stored.updated(&account.name, &stored.email, at);
+                let renamed = stored.updated(&account.name, &stored.email, at).in_role(account.role);
                 Ok(self.table.commit(store::update(&stored, &renamed, holds_email).once(delivery)).await?)
             }
             result => Ok(result?),
         }
+    }
+
+    async fn role_only(&self, delivery: &Delivery, stored: &User, role: Option<Role>) -> Result<(), ConsumerError> {
+        let updated = stored.updated(&stored.name, &stored.email, stored.updated_at).in_role(role);
+        if updated.role == stored.role {
+            return self.let_pass(delivery).await;
+        }
+        Ok(self.table.commit(store::update(stored, &updated, true).once(delivery)).await?)
     }
 
     async fn without_profile(&self, delivery: &Delivery, id: Id) -> Result<(), ConsumerError> {
