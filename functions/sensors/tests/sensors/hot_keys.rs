@@ -89,7 +89,8 @@ async fn no_partition_takes_more_than_half_of_what_it_can() {
         Scenario { named: false, restless: true, batch: 96 },
         Scenario { named: false, restless: false, batch: 10 },
     ] {
-        let fullest = fullest(&write_units(&second(scenario).await));
+        let units = write_units(&second(scenario).await);
+        let fullest = fullest(&units);
         println!("{scenario:?}: write units a second in the fullest partition of each kind: {fullest:?}");
         assert!(fullest.values().all(|units| *units <= PARTITION_LIMIT / 2), "{scenario:?}: {fullest:?}");
     }
