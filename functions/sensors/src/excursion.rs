@@ -115,6 +115,8 @@ mod tests {
     const LEVELS: [Level; 4] =
         [Level::Beyond(AlertKind::Above), Level::Beyond(AlertKind::Below), Level::Clear, Level::Near];
 
+    type Readings = Vec<(usize, Level)>;
+
     fn at(moment: usize) -> Timestamp {
         Timestamp::from_unix_millis(i64::try_from(moment).unwrap())
     }
@@ -146,13 +148,13 @@ mod tests {
         excursions
     }
 
-    fn readings() -> impl Strategy<Value = Vec<(usize, Level)>> {
+    fn readings() -> impl Strategy<Value = Readings> {
         let levels = prop::collection::vec(prop::sample::select(LEVELS.to_vec()), 1..30);
         levels.prop_map(|levels| levels.into_iter().enumerate().collect())
     }
 
     /// Readings in the order of time, and delivered late, repeatedly and in any order.
-    fn deliveries() -> impl Strategy<Value = (Vec<(usize, Level)>, Vec<(usize, Level)>)> {
+    fn deliveries() -> impl Strategy<Value = (Readings, Readings)> {
         readings().prop_flat_map(|readings| {
             let twice = [readings.clone(), readings.clone()].concat();
             (Just(readings), Just(twice).prop_shuffle())

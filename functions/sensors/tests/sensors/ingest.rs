@@ -26,7 +26,7 @@ fn readings(count: u64) -> Vec<Value> {
 async fn every_reading_of_a_batch_has_its_own_outcome() {
     let world = world();
     let stored = reading("d1", 20.0, 1000);
-    world.send(&[stored.clone()]).await;
+    world.send(std::slice::from_ref(&stored)).await;
     let other_value = json!({"device_id": "d1", "value": 21.0, "recorded_at": stored["recorded_at"]});
     let answer = world
         .send(&[

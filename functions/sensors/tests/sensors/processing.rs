@@ -230,8 +230,9 @@ fn assert_counted_once(world: &World, values: &[f64]) {
     let count = values.len() as f64;
     let mean = values.iter().sum::<f64>() / count;
     let m2 = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
-    let [device] = &windows(world, "SENSOR_WINDOWS#")[..] else { panic!("one window") };
-    let (counted, counted_mean, counted_m2, min, max) = figures(device);
+    let devices = windows(world, "SENSOR_WINDOWS#");
+    assert_eq!(devices.len(), 1);
+    let (counted, counted_mean, counted_m2, min, max) = figures(&devices[0]);
     assert_eq!(counted, values.len() as u64);
     assert!(close(counted_mean, mean) && close(counted_m2, m2), "{counted_mean} {mean} {counted_m2} {m2}");
     assert_eq!(Some(min), values.iter().copied().reduce(f64::min));
