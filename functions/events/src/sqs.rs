@@ -13,6 +13,7 @@ use aws_sdk_sqs::{
     error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
     types::{MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName},
 };
+use aws_types::SdkConfig;
 use shared::{
     aws::{self, ConfigError},
     time::Timestamp,
@@ -35,7 +36,8 @@ pub struct Sqs {
     sqs: aws_sdk_sqs::Client,
     rules: aws_sdk_eventbridge::Client,
     metrics: aws_sdk_cloudwatch::Client,
-    stack: String,
+    /// The stack's name and a hyphen.
+    prefix: String,
     bus: String,
     /// Queue URLs by full name, as far as they are known.
     urls: Mutex<HashMap<String, String>>,
@@ -44,19 +46,19 @@ pub struct Sqs {
 impl Sqs {
     /// The queues of the stack named by `STACK_NAME`, fed by the bus named by `EVENT_BUS_NAME`.
     pub fn from_env() -> Result<Self, ConfigError> {
-        let config = aws::sdk_config()?;
-        Ok(Self {
-            sqs: aws_sdk_sqs::Client::new(&config),
-            rules: aws_sdk_eventbridge::Client::new(&config),
-            metrics: aws_sdk_cloudwatch::Client::new(&config),
-            stack: aws::required("STACK_NAME")?,
-            bus: aws::required("EVENT_BUS_NAME")?,
-            urls: Mutex::default(),
-        })
+        Ok(Self::of(&aws::sdk_config()?, &aws::required("STACK_NAME")?, &aws::required("EVENT_BUS_NAME")?))
     }
 
-    fn prefix(&self) -> String {
-        format!("{}-", self.stack)
+    /// The queues of this stack, fed by this bus.
+    pub fn of(config: &SdkConfig, stack: &str, bus: &str) -> Self {
+        Self {
+            sqs: aws_sdk_sqs::Client::new(config),
+            rules: aws_sdk_eventbridge::Client::new(config),
+            metrics: aws_sdk_cloudwatch::Client::new(config),
+            prefix: format!("{stack}-"),
+            bus: bus.to_owned(),
+            urls: Mutex::default(),
+        }
     }
 
     async fn url(&self, queue: &Queue) -> Result<String, QueueError> {
@@ -121,10 +123,23 @@ fn age(result: &MetricDataResult, queues: &[Queue]) -> Option<(Queue, Duration)>
     Some((queues.get(index)?.clone(), Duration::try_from_secs_f64(*seconds).ok()?))
 }
 
-/// What the actions of SQS that an emulator may lack are answered with where they are unknown.
-fn is_unsupported(code: Option<&str>) -> bool {
-    let code = code.and_then(|code| code.rsplit(['.', '#']).next());
-    matches!(code, Some("InvalidAction" | "UnknownOperationException" | "UnsupportedOperation" | "NotImplemented"))
+/// Whether an action of SQS is not to be had: an emulator lacks it, or a policy forbids it. Messages can
+/// be moved without it.
+fn is_withheld(code: Option<&str>) -> bool {
+    let code = code.and_then(|code| code.rsplit(['.', '#']).next()).unwrap_or_default();
+    let withheld = matches!(
+        code,
+        "InvalidAction"
+            | "UnknownOperationException"
+            | "UnsupportedOperation"
+            | "NotImplemented"
+            | "AccessDenied"
+            | "AccessDeniedException"
+    );
+    if withheld {
+        tracing::warn!(code, "the queue service does not move messages itself");
+    }
+    withheld
 }
 
 fn failed<E, R>(error: SdkError<E, R>) -> QueueError
@@ -142,18 +157,17 @@ where
 #[async_trait]
 impl Queues for Sqs {
     fn full_name(&self, queue: &Queue) -> String {
-        format!("{}{queue}", self.prefix())
+        format!("{}{queue}", self.prefix)
     }
 
     async fn names(&self) -> Result<Vec<QueueName>, QueueError> {
-        let prefix = self.prefix();
         let mut urls =
-            self.sqs.list_queues().queue_name_prefix(&prefix).max_results(1000).into_paginator().items().send();
+            self.sqs.list_queues().queue_name_prefix(&self.prefix).max_results(1000).into_paginator().items().send();
         let mut names = Vec::new();
         while let Some(url) = urls.next().await {
             let url = url.map_err(failed)?;
             let Some(full_name) = url.rsplit('/').next().map(str::to_owned) else { continue };
-            if let Some(name) = full_name.strip_prefix(&prefix).and_then(|name| name.parse().ok()) {
+            if let Some(name) = full_name.strip_prefix(&self.prefix).and_then(|name| name.parse().ok()) {
                 names.push(name);
             }
             self.remember(full_name, url);
@@ -239,12 +253,12 @@ impl Queues for Sqs {
                 return Ok(NativeRedrive::Running);
             }
             Ok(_) => {}
-            Err(error) if is_unsupported(error.code()) => return Ok(NativeRedrive::Unsupported),
+            Err(error) if is_withheld(error.code()) => return Ok(NativeRedrive::Unsupported),
             Err(error) => return Err(failed(error)),
         }
         match self.sqs.start_message_move_task().source_arn(&arn).send().await {
             Ok(_) => Ok(NativeRedrive::Started),
-            Err(error) if is_unsupported(error.code()) => Ok(NativeRedrive::Unsupported),
+            Err(error) if is_withheld(error.code()) => Ok(NativeRedrive::Unsupported),
             Err(error) => Err(failed(error)),
         }
     }

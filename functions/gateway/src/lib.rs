@@ -4,4 +4,4 @@ pub mod catalogue;
 pub mod http;
 
 /// The services whose health the gateway tells, in the order it shows them.
-pub const SERVICES: [&str; 6] = ["auth", "users", "products", "orders", "payments", "sensors"];
+pub const SERVICES: [&str; 7] = ["auth", "users", "products", "orders", "payments", "sensors", "events"];

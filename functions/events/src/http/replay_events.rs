@@ -20,6 +20,7 @@ pub const PATHS: &[&str] = &["/api/events/replay"];
 
 /// Events that one call sends when it does not say.
 const DEFAULT_LIMIT: u16 = 100;
+const MAX_TYPE_LENGTH: usize = 200;
 
 #[derive(Clone)]
 struct Sources {
@@ -47,7 +48,7 @@ struct ReplayRequest {
     /// Now when absent.
     #[garde(skip)]
     to: Option<Timestamp>,
-    #[garde(inner(length(min = 1, max = 200)))]
+    #[garde(skip)]
     #[serde(rename = "type")]
     event_type: Option<String>,
     #[garde(range(min = 1, max = 1000))]
@@ -58,7 +59,7 @@ struct ReplayRequest {
     cursor: Option<String>,
     /// The name of the rebuild that this is part of, for a consumer that has lost what it made of the
     /// events: for each name it handles them once more. The same in all calls of a rebuild.
-    #[garde(inner(length(min = 1, max = 64), pattern("^[A-Za-z0-9._-]+$")))]
+    #[garde(inner(pattern("^[A-Za-z0-9._-]{1,64}$")))]
     rebuild: Option<String>,
     #[garde(skip)]
     #[serde(default)]
@@ -74,6 +75,9 @@ impl ReplayRequest {
         let to = self.to.unwrap_or_else(Timestamp::now);
         if to <= self.from {
             return Err(Problem::invalid_field("/to", "later than from"));
+        }
+        if self.event_type.as_ref().is_some_and(|name| !(1..=MAX_TYPE_LENGTH).contains(&name.len())) {
+            return Err(Problem::invalid_field("/type", format!("1 to {MAX_TYPE_LENGTH} characters")));
         }
         let cursor = self.cursor.as_deref().map(Cursor::parse).transpose();
         Ok(Replay {
