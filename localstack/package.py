@@ -20,8 +20,8 @@ CODE = re.compile(r"(CodeUri: *)target/lambda/([\w-]+)/?")
 NESTED = re.compile(r"(TemplateURL: *)(?=infra/)")
 # The fastest level: a third larger than the best at a quarter of the time, and it stays on this machine.
 LEVEL = 1
-# What a function may take zipped, at this level.
-LARGEST = 4_500_000
+# What a function may take zipped: 4.5 MB at the usual level, which is a tenth less than at this one.
+LARGEST = 5_000_000
 EXECUTABLE = 0o100755 << 16
 
 
