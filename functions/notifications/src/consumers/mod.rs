@@ -1,0 +1,3 @@
+//! What notifications does when something is told.
+
+pub mod user_events;
