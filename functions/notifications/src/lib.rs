@@ -4,11 +4,16 @@
 //! at most once for each attempt that may have been made. Addresses and languages come from a
 //! replica of the users, fed by events, so that the users service may be down.
 
+pub mod aws_provider;
 pub mod composing;
 pub mod consumers;
+pub mod delivery;
 pub mod http;
 pub mod notification;
+pub mod pauses;
 pub mod preferences;
+pub mod provider;
+pub mod queue;
 pub mod recipient;
 pub mod recording;
 pub mod store;

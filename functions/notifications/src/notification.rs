@@ -75,6 +75,14 @@ pub enum Outcome {
     Unknown(Refusal),
 }
 
+/// That somebody is about to ask the provider, or does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// Unique to the claim.
+    pub by: Uuid,
+    pub at: Timestamp,
+}
+
 /// What is to be done about a notification that a message asks to deliver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -137,7 +145,8 @@ pub struct Notification {
     pub attempts: u32,
     /// How often in this series the provider was asked too often.
     pub throttled: u32,
-    pub claimed_at: Option<Timestamp>,
+    /// Who asks the provider, while it is `SENDING`.
+    pub claim: Option<Claim>,
     /// The provider's name for what it took.
     pub provider_message_id: Option<String>,
     pub failure: Option<NotificationFailure>,
@@ -169,7 +178,7 @@ impl Notification {
             series_began_at: held_until.unwrap_or(now),
             attempts: 0,
             throttled: 0,
-            claimed_at: None,
+            claim: None,
             provider_message_id: None,
             failure: None,
             refusal: None,
@@ -189,7 +198,7 @@ impl Notification {
             Status::Sent => Step::Done,
             Status::Failed if self.may_be_sent_again() && series > self.series => Step::Send,
             Status::Failed => Step::Done,
-            Status::Sending => match self.claimed_at.map(|claimed_at| claimed_at.plus(CLAIM)) {
+            Status::Sending => match self.claim.map(|claim| claim.at.plus(CLAIM)) {
                 Some(expires_at) if now < expires_at => Step::Wait(expires_at),
                 _ if series > self.series => Step::Send,
                 _ => Step::Lost,
@@ -206,7 +215,8 @@ impl Notification {
     /// The notification as whoever is about to ask the provider claims it.
     #[must_use]
     pub fn claimed(&self, series: u32, now: Timestamp) -> Self {
-        let mut claimed = Self { status: Status::Sending, claimed_at: Some(now), ..self.changed() };
+        let mut claimed =
+            Self { status: Status::Sending, claim: Some(Claim { by: Uuid::new_v4(), at: now }), ..self.changed() };
         if series > self.series {
             claimed.series = series;
             claimed.series_began_at = now;
@@ -283,7 +293,7 @@ impl Notification {
     }
 
     fn released(&self) -> Self {
-        Self { claimed_at: None, ..self.changed() }
+        Self { claim: None, ..self.changed() }
     }
 
     fn changed(&self) -> Self {

@@ -2,8 +2,11 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod aws;
 mod batch;
+mod delivery;
 mod history;
+mod office;
 mod preferences;
 mod quiet_hours;
 mod samples;

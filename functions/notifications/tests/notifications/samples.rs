@@ -10,12 +10,16 @@ use shared::{
     auth::{Identity, PublicKeys, Scope},
     consumer,
     event::{Envelope, NotificationRequested, Role},
+    failure::Failures,
     http::layered,
     outbox::OutboxItem,
 };
 use testing::token;
 
-use crate::world::{World, deserted, world};
+use crate::{
+    office::Office,
+    world::{World, deserted, message, world},
+};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 const PUBLIC_KEY: &str = "test:11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
@@ -75,6 +79,21 @@ async fn the_sample_of_the_users_queue_is_handled() {
     let answer = consumer::function(world.user_events()).invoke(event).await.unwrap();
     assert_eq!(answer, json!({"batchItemFailures": []}));
     assert_eq!((world.of_type("recipient").len(), world.of_type("inbox").len()), (1, 2));
+}
+
+#[tokio::test]
+async fn the_sample_of_the_delivery_queue_is_delivered() {
+    let world = world().await;
+    let sent = world.sent(&message("Hi")).await.body;
+    let office = Office::of(world, vec![]);
+    let (provider, table) = (office.provider.clone(), office.world.table.clone());
+    let payload = sample("notifications-on-requests").replace("900719925474", &sent["id"].to_string());
+    let event = lambda_runtime::LambdaEvent::new(serde_json::from_str(&payload).unwrap(), Default::default());
+    let failures = Failures::new(table);
+    let function = consumer::messages_recorded(office.handler(), failures);
+    assert_eq!(function.invoke(event.clone()).await.unwrap(), json!({"batchItemFailures": []}));
+    assert_eq!(function.invoke(event).await.unwrap(), json!({"batchItemFailures": []}));
+    assert_eq!(provider.taken(), [(sent["id"].as_u64().unwrap(), 1)]);
 }
 
 #[tokio::test]
