@@ -10,6 +10,7 @@ pub mod consumers;
 pub mod delivery;
 pub mod http;
 pub mod notification;
+pub mod occasions;
 pub mod pauses;
 pub mod preferences;
 pub mod provider;

@@ -70,6 +70,17 @@ impl Recipient {
         })
     }
 
+    /// Whether the user can be welcomed and was not.
+    pub fn awaits_welcome(&self) -> bool {
+        self.profile.is_some() && self.welcomed_at.is_none()
+    }
+
+    /// The user once welcomed, one version on from the stored one.
+    #[must_use]
+    pub fn welcomed(&self, stored: u64, now: Timestamp) -> Self {
+        Self { welcomed_at: Some(now), version: stored + 1, ..self.clone() }
+    }
+
     /// The user with other preferences, one version on.
     #[must_use]
     pub fn preferring(&self, preferences: Preferences) -> Self {

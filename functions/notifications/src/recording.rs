@@ -72,10 +72,9 @@ pub enum Recorded {
 /// # Errors
 /// Only for a defect; what cannot be reached is an outcome.
 pub async fn record(table: &Table, orders: &[Order], now: Timestamp) -> Result<Vec<Recorded>, TableError> {
-    let ids = distinct_ids(orders.len());
     let requests: Vec<(usize, Notification)> = orders
         .iter()
-        .zip(ids)
+        .zip(distinct_ids())
         .enumerate()
         .map(|(index, (order, id))| (index, Notification::new(id, order.draft.clone(), now)))
         .collect();
@@ -86,9 +85,9 @@ pub async fn record(table: &Table, orders: &[Order], now: Timestamp) -> Result<V
 }
 
 /// New ids of one moment are told apart by a few bits alone, and must differ within a transaction.
-fn distinct_ids(count: usize) -> Vec<Id> {
+pub(crate) fn distinct_ids() -> impl Iterator<Item = Id> {
     let mut seen = HashSet::new();
-    std::iter::repeat_with(Id::generate).filter(|id| seen.insert(*id)).take(count).collect()
+    std::iter::repeat_with(Id::generate).filter(move |id| seen.insert(*id))
 }
 
 /// Stores a transaction's notifications: one TransactWriteItems, and one more when some were stored before.
@@ -149,7 +148,7 @@ fn insertion(notification: &Notification, key: Option<&KeyedRequest>) -> Transac
 }
 
 /// What stood in a transaction's way, by its name.
-fn stored_before(error: &TableError) -> Result<HashMap<String, Origin>, TableError> {
+pub(crate) fn stored_before(error: &TableError) -> Result<HashMap<String, Origin>, TableError> {
     let checks = error.failed_checks().iter().filter(|check| check.label == Origin::TYPE);
     let origins = checks.map(|check| check.existing::<Origin>()).collect::<Result<Vec<_>, _>>()?;
     Ok(origins.into_iter().flatten().map(|origin| (origin.name.clone(), origin)).collect())

@@ -1,4 +1,4 @@
-//! Keeps the replica of the users.
+//! Keeps the replica of the users, and welcomes them.
 
 use async_trait::async_trait;
 use shared::{
@@ -6,11 +6,14 @@ use shared::{
     consumer::{self, Consumer, ConsumerError, Delivery},
     event::{Payload, UserCreated, UserDeleted, UserRegistered, UserUpdated},
     runtime::Function,
-    table::Transaction,
+    time::Timestamp,
 };
 
+use super::{once, tell, words};
 use crate::{
     Notifications,
+    notification::Channel,
+    occasions::{Occasion, is_old_news},
     recipient::{Profile, ProfileNews, Recipient},
     store,
 };
@@ -30,14 +33,29 @@ impl Consumer for UserEvents {
         "user-events"
     }
 
+    /// A user is welcomed at the first of the events that tell of the account and of the profile; later
+    /// ones find it in the replica.
     async fn handle(&self, delivery: &Delivery) -> Result<(), ConsumerError> {
-        let news = news(delivery)?;
-        let table = &self.notifications.table;
+        let (news, now) = (news(delivery)?, Timestamp::now());
+        let Notifications { table, library } = &self.notifications;
         let stored = store::recipient(table, news.user_id).await?;
         let known = stored.unwrap_or_else(|| Recipient::unknown(news.user_id));
-        let transaction = known.heard(news).map(|heard| store::save(&heard)).unwrap_or_default();
-        Ok(table.commit(Transaction::new().once(delivery).and(transaction)).await?)
+        let mut recipient = known.heard(news).unwrap_or_else(|| known.clone());
+        let occasion = Occasion::welcome(recipient.user_id);
+        let mut welcome = None;
+        if begins(delivery, now) && recipient.awaits_welcome() {
+            welcome = occasion.draft(library, &recipient, Channel::Email, now).map_err(words)?;
+            recipient = recipient.welcomed(known.version, now);
+        }
+        let change = || if recipient == known { once(delivery) } else { store::save(&recipient).and(once(delivery)) };
+        Ok(tell(table, &occasion, welcome.into_iter().collect(), change, now).await?)
     }
+}
+
+/// Whether the event tells of a new user.
+fn begins(delivery: &Delivery, now: Timestamp) -> bool {
+    let event = &delivery.event;
+    [UserRegistered::TYPE, UserCreated::TYPE].contains(&event.event_type.as_str()) && !is_old_news(event, now)
 }
 
 fn news(delivery: &Delivery) -> Result<ProfileNews, ConsumerError> {

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use shared::{auth::Scope, event::Role};
 use testing::{Answer, Fault};
 
-use crate::world::{created, message, world};
+use crate::world::{message, world};
 
 fn statuses(answer: &Answer) -> Vec<&str> {
     answer.body["results"].as_array().unwrap().iter().map(|result| result["status"].as_str().unwrap()).collect()
@@ -18,7 +18,7 @@ fn keyed(body: &str, key: &str) -> Value {
 #[tokio::test]
 async fn every_notification_of_a_batch_has_its_own_outcome() {
     let world = world().await;
-    world.hear(&created(8, "Ben", Role::Customer, 1)).await;
+    world.know(8, "Ben", Role::Customer).await;
     world.prefer(8, &json!({"opt_out": [{"channel": "email"}]})).await;
     let mut to_ben = message("Hi");
     to_ben["user_id"] = 8.into();

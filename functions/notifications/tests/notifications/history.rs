@@ -3,12 +3,12 @@ use notifications::http;
 use shared::event::Role;
 use testing::Api;
 
-use crate::world::{created, message, world};
+use crate::world::{message, world};
 
 #[tokio::test]
 async fn a_users_history_is_paged_newest_first_and_a_page_is_one_query() {
     let world = world().await;
-    world.hear(&created(8, "Ben", Role::Customer, 1)).await;
+    world.know(8, "Ben", Role::Customer).await;
     for number in 0..5 {
         world.sent(&message(&number.to_string())).await;
         let mut other = message("Hi");

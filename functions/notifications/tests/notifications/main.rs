@@ -6,6 +6,7 @@ mod aws;
 mod batch;
 mod delivery;
 mod history;
+mod occasions;
 mod office;
 mod preferences;
 mod quiet_hours;

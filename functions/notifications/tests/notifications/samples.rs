@@ -13,6 +13,7 @@ use shared::{
     failure::Failures,
     http::layered,
     outbox::OutboxItem,
+    time::Timestamp,
 };
 use testing::token;
 
@@ -79,6 +80,20 @@ async fn the_sample_of_the_users_queue_is_handled() {
     let answer = consumer::function(world.user_events()).invoke(event).await.unwrap();
     assert_eq!(answer, json!({"batchItemFailures": []}));
     assert_eq!((world.of_type("recipient").len(), world.of_type("inbox").len()), (1, 2));
+}
+
+#[tokio::test]
+async fn the_sample_of_the_domain_events_queue_is_handled() {
+    let world = world().await;
+    world.know(1, "Root", Role::Admin).await;
+    let payload =
+        sample("notifications-on-domain-events").replace("2026-01-15T10:30:45", &Timestamp::now().to_string()[..19]);
+    let event = lambda_runtime::LambdaEvent::new(serde_json::from_str(&payload).unwrap(), Default::default());
+    let answer = consumer::function(world.domain_events()).invoke(event).await.unwrap();
+    assert_eq!(answer, json!({"batchItemFailures": []}));
+    let subjects =
+        [world.history(7, "").await, world.history(1, "").await].map(|page| page.body["data"][0]["subject"].clone());
+    assert_eq!(subjects, ["Your order 42 is confirmed", "Alert: temperature of boiler-1"]);
 }
 
 #[tokio::test]

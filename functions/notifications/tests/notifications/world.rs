@@ -1,4 +1,11 @@
-use notifications::{Notifications, consumers::user_events::UserEvents, http, wake::Wake};
+use std::time::Duration;
+
+use notifications::{
+    Notifications,
+    consumers::{domain_events::DomainEvents, user_events::UserEvents},
+    http,
+    wake::Wake,
+};
 use serde_json::{Value, json};
 use shared::{
     auth::{ApiKeyRecord, ApiKeySecret, Scope},
@@ -41,9 +48,14 @@ pub fn deserted() -> World {
 
 pub async fn world() -> World {
     let world = deserted();
-    world.hear(&created(7, "Anna", Role::Customer, 1)).await;
+    world.know(7, "Anna", Role::Customer).await;
     world.database.calls();
     world
+}
+
+/// The event, as if it had occurred so many seconds ago.
+pub fn aged(event: Envelope, seconds: u64) -> Envelope {
+    Envelope { occurred_at: event.occurred_at.minus(Duration::from_secs(seconds)), ..event }
 }
 
 /// A request to tell the customer 7 something by e-mail.
@@ -54,6 +66,21 @@ pub fn message(body: &str) -> Value {
 impl World {
     pub fn user_events(&self) -> UserEvents {
         UserEvents { notifications: self.notifications.clone() }
+    }
+
+    pub fn domain_events(&self) -> DomainEvents {
+        DomainEvents { notifications: self.notifications.clone() }
+    }
+
+    /// Delivers an event of an order, a payment or a sensor.
+    pub async fn occur(&self, event: Envelope) -> Result<Outcome, ConsumerError> {
+        consumer::handle(&self.domain_events(), event).await
+    }
+
+    /// Delivers old news of a user, who is not welcomed any more.
+    pub async fn know(&self, user_id: u64, name: &str, role: Role) {
+        let event = Envelope::new(&created(user_id, name, role, 1)).unwrap();
+        self.deliver(aged(event, 30 * 24 * 3600)).await.unwrap();
     }
 
     /// Delivers news of a user.
