@@ -2,7 +2,7 @@ XTASK = $(MAKE) --silent prerequisites && cargo run --quiet --package xtask --
 RUST_NEEDED := 91
 
 .DEFAULT_GOAL := help
-.PHONY: prerequisites help up down reset rotate-signing-key logs status test lint unit e2e tools
+.PHONY: prerequisites help up down reset rotate-signing-key logs mail status test lint unit e2e tools
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ rotate-signing-key: ## Let a new key sign the access tokens, without signing any
 
 logs: ## Follow the functions' logs: make logs SERVICE=orders
 	@$(XTASK) logs $(SERVICE)
+
+mail: ## Show the e-mails and SMS that were sent: make mail TO=anna@example.com
+	@$(XTASK) mail $(TO)
 
 status: ## Say what is running, and how it is
 	@$(XTASK) status

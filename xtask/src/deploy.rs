@@ -20,6 +20,9 @@ const PACKAGES: &str = "target/packages";
 
 const STAGE: &str = "live";
 
+/// The address that e-mails are from.
+const MAIL_FROM: &str = "no-reply@quayside.example";
+
 /// What is deployed: a digest of the templates, the functions and the parameters.
 pub struct Release {
     digest: String,
@@ -63,11 +66,15 @@ impl Release {
             .args(["--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"])
             .arg("--parameter-overrides")
             .arg(format!("JwtPublicKeys={}", self.public_keys))
-            .arg(format!("Architecture={}", build::architecture()));
+            .arg(format!("Architecture={}", build::architecture()))
+            .arg(format!("MailFrom={MAIL_FROM}"));
         logged(sam, &settings.log("deploy"))?;
         let mut publish = settings.tool("python");
         publish.args(["localstack/publish_api.py", STACK, STAGE]);
         logged(publish, &settings.log("publish"))?;
+        let mut verify = settings.tool("python");
+        verify.args(["localstack/verify_sender.py", MAIL_FROM]);
+        logged(verify, &settings.log("verify-sender"))?;
         fs::write(marker(settings), &self.digest)?;
         Ok(())
     }

@@ -144,6 +144,7 @@ where
         (SdkError::DispatchFailure(_), ..) if never_reached(&error) => Outcome::Unavailable(refusal("NotReached")),
         (_, Some(code), _) if is_throttling(code) => Outcome::Throttled(refusal(code)),
         (_, None, Some(429)) => Outcome::Throttled(refusal("TooManyRequests")),
+        (_, Some(code), _) if is_unverified(code, error.message()) => Outcome::Unavailable(refusal(code)),
         (_, Some(code), _) if is_permanent(code) => Outcome::Refused(refusal(code)),
         (_, Some(code), Some(_)) => Outcome::Unavailable(refusal(code)),
         (_, None, Some(400..=499)) => Outcome::Unavailable(refusal("NotTaken")),
@@ -173,6 +174,12 @@ fn is_throttling(code: &str) -> bool {
             | "RequestLimitExceeded"
             | "KMSThrottling"
     )
+}
+
+/// Whether SES does not know the sender as verified yet or, while the account is in its sandbox, the
+/// recipient: the owner's to mend, though SES gives it the code of a message that is no good.
+fn is_unverified(code: &str, message: Option<&str>) -> bool {
+    code == "MessageRejected" && message.is_some_and(|message| message.starts_with("Email address is not verified"))
 }
 
 /// SES's and SNS's codes for an address or a message that is no good.

@@ -7,6 +7,7 @@ use chrono_tz::Tz;
 use garde::Validate;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use shared::time::Timestamp;
+use uuid::Uuid;
 
 use crate::{
     notification::{Category, Channel},
@@ -28,13 +29,11 @@ pub struct Preferences {
     #[serde(default)]
     pub time_zone: TimeZone,
     /// In E.164 notation: `+41446681800`.
-    #[garde(inner(pattern(r"^\+[1-9][0-9]{6,14}$")))]
+    #[garde(inner(custom(e164)))]
     #[serde(default)]
     pub phone: Option<String>,
     /// The ARN of the device's SNS platform endpoint.
-    #[garde(inner(pattern(
-        r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:endpoint/[A-Za-z_]+/[A-Za-z0-9_.-]{1,256}/[0-9a-f-]{36}$"
-    )))]
+    #[garde(inner(custom(device_endpoint)))]
     #[serde(default)]
     pub push_endpoint: Option<String>,
     /// The channels by which the user is told of events.
@@ -47,6 +46,29 @@ pub struct Preferences {
     #[garde(dive)]
     #[serde(default)]
     pub quiet_hours: Option<QuietHours>,
+}
+
+fn e164(text: &str, (): &()) -> garde::Result {
+    let digits = text.strip_prefix('+').filter(|digits| (7..=15).contains(&digits.len()) && !digits.starts_with('0'));
+    match digits.is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_digit())) {
+        true => Ok(()),
+        false => Err(garde::Error::new("must be a telephone number in E.164 notation, such as +41446681800")),
+    }
+}
+
+/// Nobody may have messages published to a topic: only a device's endpoint ends with a UUID.
+fn device_endpoint(text: &str, (): &()) -> garde::Result {
+    let resource = match text.split(':').collect::<Vec<_>>()[..] {
+        ["arn", partition, "sns", _, account, resource] if partition.starts_with("aws") && account.len() == 12 => {
+            resource
+        }
+        _ => "",
+    };
+    // An emulator may call an endpoint `app`.
+    match resource.split('/').collect::<Vec<_>>()[..] {
+        ["endpoint" | "app", _, _, id] if Uuid::try_parse(id).is_ok() => Ok(()),
+        _ => Err(garde::Error::new("must be the ARN of an SNS platform endpoint")),
+    }
 }
 
 fn by_email() -> Vec<Channel> {

@@ -158,7 +158,7 @@ async fn an_sms_and_a_push_are_sns_publish() {
 
 #[tokio::test]
 async fn what_is_wrong_with_the_address_or_the_message_is_permanent_with_the_providers_words() {
-    let words = "Email address is not verified.";
+    let words = "Illegal address";
     let Outcome::Refused(refusal) = email(error(400, "MessageRejected", words)).await else { panic!() };
     assert_eq!((&*refusal.code, &*refusal.reason), ("MessageRejected", words));
     assert!(matches!(email(error(400, "InvalidParameterValue", "Missing final '@domain'")).await, Outcome::Refused(_)));
@@ -182,6 +182,11 @@ async fn what_is_the_providers_or_our_own_trouble_may_be_mended() {
         error(503, "ServiceUnavailable", "later"),
         error(400, "AccountSendingPausedException", "paused"),
         error(400, "MailFromDomainNotVerifiedException", "MX"),
+        error(
+            400,
+            "MessageRejected",
+            "Email address is not verified. The following identities failed the check: a@b.c",
+        ),
         error(403, "AccessDenied", "no policy allows it"),
         error(403, "InvalidClientTokenId", "expired"),
         Reply::Is(407, "<html>".into()),

@@ -37,11 +37,14 @@ async fn preferences_are_as_they_were_put_and_before_that_e_mail_in_english() {
 #[tokio::test]
 async fn preferences_that_make_no_sense_are_refused_with_a_pointer() {
     let world = world().await;
-    let cases: [(Value, &str); 13] = [
+    let cases: [(Value, &str); 16] = [
         (json!({"language": "xx"}), "/language"),
         (json!({"time_zone": "Mars/Olympus"}), "/time_zone"),
         (json!({"phone": "0446681800"}), "/phone"),
         (json!({"phone": "+0446681800"}), "/phone"),
+        (json!({"phone": "+4144668180x"}), "/phone"),
+        (json!({"phone": "+"}), "/phone"),
+        (json!({"push_endpoint": "arn:aws:sns:eu-central-1:123456789012:app/GCM/quayside"}), "/push_endpoint"),
         (json!({"push_endpoint": "arn:aws:sns:eu-central-1:123456789012:some-topic"}), "/push_endpoint"),
         (json!({"push_endpoint": "https://example.com"}), "/push_endpoint"),
         (json!({"channels": ["fax"]}), "/channels/0"),
