@@ -41,7 +41,7 @@ unit:
 	cargo test --package e2e --test saga
 
 e2e: tools
-	@$(XTASK) with-stack cargo test --package e2e --test purchase --test access --test crash --test permissions
+	@$(XTASK) with-stack cargo test --package e2e --test purchase --test access --test crash --test notifications --test permissions
 
 tools:
 	@$(XTASK) tools

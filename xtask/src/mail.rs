@@ -74,5 +74,5 @@ fn sms(answer: &Value, to: Option<&str>) -> Vec<String> {
 }
 
 fn indented(text: &str) -> String {
-    text.lines().map(|line| format!("  {line}\n")).collect::<String>().trim_end().to_owned()
+    text.lines().map(|line| format!("{}\n", format!("  {line}").trim_end())).collect::<String>().trim_end().to_owned()
 }
