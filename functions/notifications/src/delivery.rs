@@ -14,7 +14,7 @@ use shared::{
     id::Id,
     retry::{backoff, deciding_anew},
     table::{Table, TableError},
-    telemetry::function_name,
+    telemetry::{self, function_name},
     time::Timestamp,
 };
 
@@ -210,15 +210,17 @@ fn reason(failed: &Notification) -> String {
 /// The provider's own words stay out of the log: they may name the recipient.
 fn tell(notification: &Notification, outcome: &Outcome) {
     let (notification_id, channel) = (notification.id, notification.channel);
-    let (what, code) = match outcome {
+    let (metric, code) = match outcome {
         Outcome::Sent(provider_message_id) => {
+            telemetry::count("NotificationsSent");
             tracing::info!(%notification_id, ?channel, provider_message_id, "sent");
             return;
         }
-        Outcome::Refused(refusal) => ("refused", &refusal.code),
-        Outcome::Unavailable(refusal) => ("not taken", &refusal.code),
-        Outcome::Throttled(refusal) => ("asked too often", &refusal.code),
-        Outcome::Unknown(refusal) => ("not known to be sent", &refusal.code),
+        Outcome::Refused(refusal) => ("NotificationsRefused", &refusal.code),
+        Outcome::Unavailable(refusal) => ("NotificationsNotTaken", &refusal.code),
+        Outcome::Throttled(refusal) => ("NotificationsThrottled", &refusal.code),
+        Outcome::Unknown(refusal) => ("NotificationsUnanswered", &refusal.code),
     };
-    tracing::warn!(%notification_id, ?channel, code, "{what}");
+    telemetry::count(metric);
+    tracing::warn!(%notification_id, ?channel, code, outcome = metric, "not sent");
 }

@@ -1,12 +1,12 @@
 use std::{collections::HashMap, sync::atomic::Ordering, time::Duration};
 
-use notifications::notification::Outcome;
+use notifications::notification::{CLAIM, Outcome};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use testing::Fault;
 
 use crate::{
-    office::{Behaviour, Office, refusal},
+    office::{Behaviour, FUNCTION_TIMEOUT, Office, VISIBILITY, refusal},
     world::{message, world},
 };
 
@@ -211,16 +211,16 @@ async fn a_queue_that_does_not_take_a_message_back_loses_nothing() {
 
 #[tokio::test]
 async fn a_provider_that_throttles_slows_deliveries_down_and_loses_and_doubles_none() {
-    let mut office = office(150, (0..40).map(|_| throttled()).collect()).await;
+    let mut office = office(40, (0..15).map(|_| throttled()).collect()).await;
     let started = office.now;
-    while office.provider.asked() < 190 {
+    while office.provider.asked() < 55 {
         office.run_for(Duration::from_secs(1)).await;
         assert!(office.now.since(started) < 24 * HOUR, "{} asked", office.provider.asked());
     }
-    assert!(office.now.since(started) > HOUR, "{:?}", office.now.since(started));
+    assert!(office.now.since(started) > HOUR / 2, "{:?}", office.now.since(started));
     office.run_for(HOUR).await;
-    assert_eq!((office.statuses(), office.provider.taken().len()), (vec!["SENT".to_owned(); 150], 150));
-    assert_eq!(office.world.events("notification.sent").len(), 150);
+    assert_eq!((office.statuses(), office.provider.taken().len()), (vec!["SENT".to_owned(); 40], 40));
+    assert_eq!(office.world.events("notification.sent").len(), 40);
     assert!(office.dead_letters().is_empty() && office.is_idle());
 }
 
@@ -258,6 +258,20 @@ async fn what_quiet_hours_hold_back_is_not_sent_even_if_it_is_asked_for() {
     assert_eq!(office.provider.asked(), 0);
     office.run_for(Duration::from_secs(4 * 60)).await;
     assert_eq!(office.provider.asked(), 1);
+}
+
+#[test]
+fn a_claim_outlasts_the_function_and_a_message_stays_hidden_until_then() {
+    let file = |name: &str| std::fs::read_to_string(format!("{}/../../{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let seconds = |text: &str, after: &str, name: &str| {
+        let text = &text[text.find(after).unwrap()..];
+        let value = text.split_once(name).unwrap().1.lines().next().unwrap().trim().parse().unwrap();
+        Duration::from_secs(value)
+    };
+    let timeout = seconds(&file("template.yaml"), "  NotificationsOnRequests:", "Timeout:");
+    let hidden = seconds(&file("infra/notifications.yaml"), "  RequestsQueue:", "VisibilityTimeout:");
+    assert_eq!((timeout, hidden), (FUNCTION_TIMEOUT, VISIBILITY));
+    assert!(timeout < CLAIM && CLAIM < hidden);
 }
 
 fn behaviours() -> impl Strategy<Value = Behaviour> {

@@ -178,7 +178,7 @@ async fn events_are_told_on_the_channels_that_the_user_wants_them_on() {
 #[tokio::test]
 async fn an_alert_is_told_to_every_admin_once_even_if_telling_was_cut_off() {
     let world = world().await;
-    for admin in 1000..1120 {
+    for admin in 1000..1105 {
         world.know(admin, &format!("Root{admin}"), Role::Admin).await;
     }
     let raised = event(&alert(77));
@@ -192,8 +192,8 @@ async fn an_alert_is_told_to_every_admin_once_even_if_telling_was_cut_off() {
     for item in world.of_type("notification") {
         *told.entry(item["user_id"]["N"].as_str().unwrap().to_owned()).or_default() += 1;
     }
-    assert!(told.len() == 120 && told.values().all(|times| *times == 1), "{told:?}");
-    assert_eq!(world.events("notification.requested").len(), 120);
+    assert!(told.len() == 105 && told.values().all(|times| *times == 1), "{told:?}");
+    assert_eq!(world.events("notification.requested").len(), 105);
 }
 
 #[tokio::test]

@@ -27,10 +27,10 @@ use crate::world::World;
 
 const QUEUE: &str = "local-notifications-on-requests";
 /// As in infra/notifications.yaml.
-const VISIBILITY: Duration = Duration::from_secs(180);
+pub const VISIBILITY: Duration = Duration::from_secs(180);
 const MAX_RECEIVES: u32 = 3;
 /// As in template.yaml.
-const FUNCTION_TIMEOUT: Duration = Duration::from_secs(60);
+pub const FUNCTION_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How the provider takes being asked.
 #[derive(Clone, Debug)]
