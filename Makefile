@@ -2,7 +2,8 @@ XTASK = $(MAKE) --silent prerequisites && cargo run --quiet --package xtask --
 RUST_NEEDED := 91
 
 .DEFAULT_GOAL := help
-.PHONY: prerequisites help up down reset rotate-signing-key logs status test lint unit e2e tools
+.PHONY: prerequisites help up down reset rotate-signing-key stop-service start-service logs status test \
+	test-resilience lint unit e2e tools
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +20,12 @@ reset: ## Stop it and forget the data
 rotate-signing-key: ## Let a new key sign the access tokens, without signing anyone out
 	@$(XTASK) rotate-signing-key
 
+stop-service: ## Let no function of a service run: make stop-service SERVICE=auth
+	@$(XTASK) stop-service $(SERVICE) $(if $(STACK),--stack $(STACK))
+
+start-service: ## Let them run again: make start-service SERVICE=auth
+	@$(XTASK) start-service $(SERVICE) $(if $(STACK),--stack $(STACK))
+
 logs: ## Follow the functions' logs: make logs SERVICE=orders
 	@$(XTASK) logs $(SERVICE)
 
@@ -26,6 +33,9 @@ status: ## Say what is running, and how it is
 	@$(XTASK) status
 
 test: lint unit e2e ## Run every check and test, on a stack of its own
+
+test-resilience: ## Stop each service of the running stack in turn, and see the others go on
+	@$(XTASK) against-stack cargo run --quiet --package e2e --bin test-resilience
 
 lint: tools
 	cargo fmt --all --check

@@ -3,6 +3,8 @@
 //! `QUAYSIDE_BASE_URL` and `QUAYSIDE_LOCAL_JSON` say which stack; `cargo run -p xtask -- with-stack`
 //! starts one and sets them.
 
+pub mod resilience;
+
 use std::{
     env, fs,
     path::{Path, PathBuf},
