@@ -48,7 +48,7 @@ unit:
 	cargo test --package e2e --test saga
 
 e2e: tools
-	@$(XTASK) with-stack cargo test --package e2e --test purchase --test access --test crash --test permissions
+	@$(XTASK) with-stack cargo test --package e2e --test purchase --test access --test crash --test permissions --test degradation
 
 tools:
 	@$(XTASK) tools

@@ -2,31 +2,13 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::{
-    io::Write,
-    process::{Command, Stdio},
+use anyhow::Result;
+use e2e::{
+    Session, Stack,
+    policy::{self, Restriction},
 };
-
-use anyhow::{Result, bail};
-use e2e::{Session, Stack};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-
-fn policy(arguments: &[&str], input: &[u8]) -> Result<Vec<u8>> {
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-    let mut process = Command::new(format!("{root}/.quayside/tools/bin/python"))
-        .arg(format!("{root}/tests/policy.py"))
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    process.stdin.take().unwrap().write_all(input)?;
-    let output = process.wait_with_output()?;
-    if !output.status.success() {
-        bail!("policy.py {arguments:?} failed");
-    }
-    Ok(output.stdout)
-}
 
 async fn status(session: &Session, method: Method, path: &str, body: &Value) -> Result<StatusCode> {
     let body = (method != Method::GET).then(|| body.clone());
@@ -48,14 +30,13 @@ async fn a_function_with_one_action_or_kind_of_item_less_fails_and_only_that_one
         ("auth-login", "dynamodb:GetItem", Method::POST, "/api/auth/login", login),
     ];
     for (function, action, method, path, body) in functions {
-        let name = format!("local-{function}");
         let before = status(&admin, method.clone(), path, &body).await?;
         assert!(!before.is_server_error(), "{function}: {before}");
-        for restriction in [["take", &name, action], ["narrow", &name, "NOTHING#"]] {
-            let policies = policy(&restriction, b"")?;
+        for restriction in [Restriction::Take(action), Restriction::Narrow("NOTHING#")] {
+            let policies = policy::restrict(function, restriction)?;
             let without = status(&admin, method.clone(), path, &body).await;
             let other = admin.get("/api/users/1").await?.status;
-            policy(&["give", &name], &policies)?;
+            policy::restore(function, &policies)?;
             assert_eq!(without?, StatusCode::SERVICE_UNAVAILABLE, "{function}: {restriction:?}");
             assert_eq!(other, StatusCode::OK);
         }

@@ -224,7 +224,7 @@ impl Visitor {
 }
 
 fn judge(journey: &Journey, stopped: &str, answer: &Answer) -> Outcome {
-    let Answer { status, body } = answer;
+    let Answer { status, body, .. } = answer;
     if journey.needs.contains(&stopped) {
         return if *status == StatusCode::SERVICE_UNAVAILABLE { Outcome::Unavailable } else { wrong(answer) };
     }
