@@ -54,7 +54,8 @@ unit:
 	cargo test --package e2e --test saga
 
 e2e: tools
-	@$(XTASK) with-stack cargo test --package e2e --test purchase --test access --test crash --test permissions --test degradation
+	@$(XTASK) with-stack cargo test --package e2e --test purchase --test access --test crash --test permissions --test degradation \
+		--test secrets
 
 tools:
 	@$(XTASK) tools
