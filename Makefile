@@ -2,7 +2,8 @@ XTASK = $(MAKE) --silent prerequisites && cargo run --quiet --package xtask --
 RUST_NEEDED := 91
 
 .DEFAULT_GOAL := help
-.PHONY: prerequisites help up down reset rotate-signing-key logs mail status test lint unit e2e tools
+.PHONY: prerequisites help up down reset rotate-signing-key stop-service start-service logs mail status test \
+	test-resilience lint deny advisories unit e2e tools
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +20,12 @@ reset: ## Stop it and forget the data
 rotate-signing-key: ## Let a new key sign the access tokens, without signing anyone out
 	@$(XTASK) rotate-signing-key
 
+stop-service: ## Let no function of a service run: make stop-service SERVICE=auth
+	@$(XTASK) stop-service $(SERVICE) $(if $(STACK),--stack $(STACK))
+
+start-service: ## Let them run again: make start-service SERVICE=auth
+	@$(XTASK) start-service $(SERVICE) $(if $(STACK),--stack $(STACK))
+
 logs: ## Follow the functions' logs: make logs SERVICE=orders
 	@$(XTASK) logs $(SERVICE)
 
@@ -28,7 +35,10 @@ mail: ## Show the e-mails and SMS that were sent: make mail TO=anna@example.com
 status: ## Say what is running, and how it is
 	@$(XTASK) status
 
-test: lint unit e2e ## Run every check and test, on a stack of its own
+test: lint deny unit e2e ## Run every check and test, on a stack of its own
+
+test-resilience: ## Stop each service of the running stack in turn, and see the others go on
+	@$(XTASK) against-stack cargo run --quiet --package e2e --bin test-resilience
 
 lint: tools
 	cargo fmt --all --check
@@ -36,12 +46,19 @@ lint: tools
 	@$(XTASK) tool sam validate --lint --template-file template.yaml
 	@$(XTASK) tool cfn-lint infra/*.yaml
 
+deny:
+	@$(XTASK) deny licenses bans sources
+
+advisories: ## Look the dependencies up in the RustSec database, which needs the network
+	@$(XTASK) deny advisories
+
 unit:
 	cargo test --workspace --exclude e2e --lib --test '*'
 	cargo test --package e2e --test saga
 
 e2e: tools
-	@$(XTASK) with-stack cargo test --package e2e --test purchase --test access --test crash --test notifications --test permissions
+	@$(XTASK) with-stack cargo test --package e2e --test purchase --test access --test crash --test permissions --test degradation \
+		--test secrets --test notifications
 
 tools:
 	@$(XTASK) tools

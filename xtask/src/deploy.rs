@@ -1,7 +1,7 @@
 //! Deploying the stack to its emulator with the stock SAM CLI.
 
 use std::{
-    fs,
+    env, fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -23,18 +23,27 @@ const STAGE: &str = "live";
 /// The address that e-mails are from.
 const MAIL_FROM: &str = "no-reply@quayside.example";
 
+/// The origins whose pages may use the API, separated by commas.
+const ORIGINS_VARIABLE: &str = "QUAYSIDE_ALLOWED_ORIGINS";
+
+/// The operator's command line, which is built with the functions.
+pub const OPERATOR: &str = "target/lambda/quayside-operator/bootstrap";
+
 /// What is deployed: a digest of the templates, the functions and the parameters.
 pub struct Release {
     digest: String,
     public_keys: String,
+    allowed_origins: String,
 }
 
 impl Release {
     /// What would be deployed now.
     pub fn of(settings: &Settings) -> Result<Self> {
         let public_keys = public_keys(settings)?;
+        let allowed_origins = env::var(ORIGINS_VARIABLE).unwrap_or_default();
         let mut hash = Sha256::new();
         hash.update(&public_keys);
+        hash.update(&allowed_origins);
         let mut files = vec![settings.root.join("template.yaml")];
         files.extend(files_in(&settings.root.join("infra"))?);
         for function in files_in(&settings.root.join("target/lambda"))? {
@@ -44,7 +53,7 @@ impl Release {
             hash.update(file.to_string_lossy().as_bytes());
             hash.update(Sha256::digest(fs::read(file)?));
         }
-        Ok(Self { digest: format!("{:x}", hash.finalize()), public_keys })
+        Ok(Self { digest: format!("{:x}", hash.finalize()), public_keys, allowed_origins })
     }
 
     /// Whether this is what the stack's emulator runs.
@@ -66,11 +75,15 @@ impl Release {
             .args(["--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"])
             .arg("--parameter-overrides")
             .arg(format!("JwtPublicKeys={}", self.public_keys))
+            .arg(format!("AllowedOrigins=\"{}\"", self.allowed_origins))
             .arg(format!("Architecture={}", build::architecture()))
             .arg(format!("MailFrom={MAIL_FROM}"));
         logged(sam, &settings.log("deploy"))?;
         let mut publish = settings.tool("python");
         publish.args(["localstack/publish_api.py", STACK, STAGE]);
+        if !self.allowed_origins.is_empty() {
+            publish.arg("--cors");
+        }
         logged(publish, &settings.log("publish"))?;
         let mut verify = settings.tool("python");
         verify.args(["localstack/verify_sender.py", MAIL_FROM]);
@@ -99,9 +112,8 @@ fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// The operator's command line, which was built with the functions.
 fn operator(settings: &Settings) -> Command {
-    let mut command = Command::new(settings.root.join("target/lambda/quayside-operator/bootstrap"));
+    let mut command = Command::new(settings.root.join(OPERATOR));
     command.current_dir(&settings.root);
     settings.isolate(&mut command);
     command

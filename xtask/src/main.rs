@@ -47,10 +47,33 @@ enum Command {
     },
     /// Say what is running, and how it is.
     Status,
+    /// Let no function of a service run.
+    StopService {
+        service: String,
+        /// A stack on AWS, with the credentials in the environment; the local one by default.
+        #[arg(long)]
+        stack: Option<String>,
+    },
+    /// Let them run again.
+    StartService {
+        service: String,
+        #[arg(long)]
+        stack: Option<String>,
+    },
     /// Install the tools into their private environment.
     Tools,
     /// Run one of those tools: `tool sam validate --lint`.
     Tool {
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
+    /// Check the dependencies with cargo-deny: `deny licenses bans sources`.
+    Deny {
+        #[arg(required = true)]
+        checks: Vec<String>,
+    },
+    /// Run a command against the local stack that is running.
+    AgainstStack {
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<String>,
     },
@@ -82,8 +105,16 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Logs { service } => logs::follow(&settings, service.as_deref())?,
         Command::Mail { to } => mail::show(&settings, to.as_deref())?,
         Command::Status => return stack::status(&settings),
+        Command::StopService { service, stack } => {
+            return stack::operate(&settings, stack.as_deref(), &["stop-service", "--service", &service]);
+        }
+        Command::StartService { service, stack } => {
+            return stack::operate(&settings, stack.as_deref(), &["start-service", "--service", &service]);
+        }
         Command::Tools => tools::install(&settings)?,
         Command::Tool { command } => return tools::run(&settings, &command),
+        Command::Deny { checks } => return tools::deny(&settings, &checks),
+        Command::AgainstStack { command } => return stack::against(&settings, &command),
         Command::WithStack { command } => return stack::with_stack(&command),
     }
     Ok(ExitCode::SUCCESS)

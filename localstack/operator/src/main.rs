@@ -7,6 +7,7 @@ mod api_keys;
 mod demo;
 mod init;
 mod passwords;
+mod services;
 mod signing_key;
 mod stack;
 
@@ -16,7 +17,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
 use shared::{auth::Scope, event::Role, id::Id, time::Timestamp};
 
-use crate::{signing_key::KeyRing, stack::Stack};
+use crate::{services::Service, signing_key::KeyRing, stack::Stack};
 
 #[derive(Parser)]
 #[command(name = "quayside-operator", about, version)]
@@ -92,6 +93,20 @@ enum Command {
         #[arg(long)]
         id: Id,
     },
+    /// Let no function of a service run: requests are answered 503, events wait.
+    StopService {
+        #[arg(long)]
+        stack: String,
+        #[arg(long)]
+        service: String,
+    },
+    /// Let them run again.
+    StartService {
+        #[arg(long)]
+        stack: String,
+        #[arg(long)]
+        service: String,
+    },
     /// Make a new local stack ready to use: signing key, accounts, API key, demo data.
     Init {
         #[arg(long)]
@@ -163,6 +178,16 @@ async fn run(command: Command) -> Result<()> {
         }
         Command::ApiKeys { stack } => api_keys::list(&Stack::connect(&stack)?).await?,
         Command::RevokeApiKey { stack, id } => api_keys::revoke(&Stack::connect(&stack)?, id).await?,
+        Command::StopService { stack, service } => {
+            let service = Service::find(&stack, &service).await?;
+            service.stop().await?;
+            println!("stopped: {}", service.functions().join(" "));
+        }
+        Command::StartService { stack, service } => {
+            let service = Service::find(&stack, &service).await?;
+            service.start().await?;
+            println!("started: {}", service.functions().join(" "));
+        }
         Command::Init { stack, signing_key, base_url, output } => {
             init::init(&Stack::connect(&stack)?, &signing_key, &base_url, &output).await?;
         }
