@@ -2,7 +2,7 @@
 //! preferences.
 
 use serde::{Deserialize, Serialize};
-use shared::{event::Role, id::Id, time::Timestamp};
+use shared::{event::Role, id::Id};
 
 use crate::{notification::Channel, preferences::Preferences};
 
@@ -23,7 +23,6 @@ pub struct Recipient {
     /// Of the profile, where it was heard of: the highest seen. An account's registration is 0.
     pub profile_version: Option<u64>,
     pub deleted: bool,
-    pub welcomed_at: Option<Timestamp>,
     pub preferences: Preferences,
     pub version: u64,
 }
@@ -45,7 +44,6 @@ impl Recipient {
             profile: None,
             profile_version: None,
             deleted: false,
-            welcomed_at: None,
             preferences: Preferences::default(),
             version: 0,
         }
@@ -68,17 +66,6 @@ impl Recipient {
             version: self.version + 1,
             ..self.clone()
         })
-    }
-
-    /// Whether the user can be welcomed and was not.
-    pub fn awaits_welcome(&self) -> bool {
-        self.profile.is_some() && self.welcomed_at.is_none()
-    }
-
-    /// The user once welcomed, one version on from the stored one.
-    #[must_use]
-    pub fn welcomed(&self, stored: u64, now: Timestamp) -> Self {
-        Self { welcomed_at: Some(now), version: stored + 1, ..self.clone() }
     }
 
     /// The user with other preferences, one version on.

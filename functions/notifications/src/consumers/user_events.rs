@@ -33,21 +33,21 @@ impl Consumer for UserEvents {
         "user-events"
     }
 
-    /// A user is welcomed at the first of the events that tell of the account and of the profile; later
-    /// ones find it in the replica.
+    /// A user is welcomed at the first of the events that tell of the account and of the profile; at
+    /// later ones, it is found that they were.
     async fn handle(&self, delivery: &Delivery) -> Result<(), ConsumerError> {
         let (news, now) = (news(delivery)?, Timestamp::now());
         let Notifications { table, library } = &self.notifications;
         let stored = store::recipient(table, news.user_id).await?;
         let known = stored.unwrap_or_else(|| Recipient::unknown(news.user_id));
-        let mut recipient = known.heard(news).unwrap_or_else(|| known.clone());
+        let heard = known.heard(news);
+        let recipient = heard.as_ref().unwrap_or(&known);
         let occasion = Occasion::welcome(recipient.user_id);
-        let mut welcome = None;
-        if begins(delivery, now) && recipient.awaits_welcome() {
-            welcome = occasion.draft(library, &recipient, Channel::Email, now).map_err(words)?;
-            recipient = recipient.welcomed(known.version, now);
-        }
-        let change = || if recipient == known { once(delivery) } else { store::save(&recipient).and(once(delivery)) };
+        let welcome = match begins(delivery, now) {
+            true => occasion.draft(library, recipient, Channel::Email, now).map_err(words)?,
+            false => None,
+        };
+        let change = || heard.as_ref().map(store::save).unwrap_or_default().and(once(delivery));
         Ok(tell(table, &occasion, welcome.into_iter().collect(), change, now).await?)
     }
 }
