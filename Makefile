@@ -3,7 +3,7 @@ RUST_NEEDED := 91
 
 .DEFAULT_GOAL := help
 .PHONY: prerequisites help up down reset rotate-signing-key stop-service start-service logs status test \
-	test-resilience lint deny advisories unit e2e tools
+	test-resilience soak lint deny advisories unit e2e tools
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ test: lint deny unit e2e ## Run every check and test, on a stack of its own
 test-resilience: ## Stop each service of the running stack in turn, and see the others go on
 	@$(XTASK) against-stack cargo run --quiet --package e2e --bin test-resilience
 
+soak: tools ## Ten minutes of customers and faults on a stack of its own, then a check that nothing is lost or doubled
+	@$(XTASK) with-stack cargo run --quiet --package e2e --bin soak -- $(or $(MINUTES),10)
+
 lint: tools
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- --deny warnings
@@ -55,7 +58,7 @@ unit:
 
 e2e: tools
 	@$(XTASK) with-stack cargo test --package e2e --test purchase --test access --test crash --test permissions --test degradation \
-		--test secrets
+		--test integrity --test secrets
 
 tools:
 	@$(XTASK) tools
