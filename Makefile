@@ -2,7 +2,7 @@ XTASK = $(MAKE) --silent prerequisites && cargo run --quiet --package xtask --
 RUST_NEEDED := 91
 
 .DEFAULT_GOAL := help
-.PHONY: prerequisites help up down reset rotate-signing-key stop-service start-service logs status test \
+.PHONY: prerequisites help up down reset rotate-signing-key stop-service start-service logs mail status test \
 	test-resilience soak lint deny advisories unit e2e tools
 
 help: ## Say what there is
@@ -28,6 +28,9 @@ start-service: ## Let them run again: make start-service SERVICE=auth
 
 logs: ## Follow the functions' logs: make logs SERVICE=orders
 	@$(XTASK) logs $(SERVICE)
+
+mail: ## Show the e-mails and SMS that were sent: make mail TO=anna@example.com
+	@$(XTASK) mail $(TO)
 
 status: ## Say what is running, and how it is
 	@$(XTASK) status
@@ -58,7 +61,7 @@ unit:
 
 e2e: tools
 	@$(XTASK) with-stack cargo test --package e2e --test purchase --test access --test crash --test permissions --test degradation \
-		--test integrity --test secrets
+		--test integrity --test notifications --test secrets
 
 tools:
 	@$(XTASK) tools
