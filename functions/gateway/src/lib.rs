@@ -4,4 +4,4 @@ pub mod catalogue;
 pub mod http;
 
 /// The services whose health the gateway tells, in the order it shows them.
-pub const SERVICES: [&str; 7] = ["auth", "users", "products", "orders", "payments", "sensors", "events"];
+pub const SERVICES: [&str; 8] = ["auth", "users", "products", "orders", "payments", "sensors", "events", "analytics"];

@@ -1,0 +1,10 @@
+//! The analytics service as its callers, its queue and its table see it.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod caching;
+mod counting;
+mod health;
+mod query;
+mod samples;
+mod world;
