@@ -136,8 +136,18 @@ impl Breaker {
     }
 
     async fn close(&self) {
+        self.write(self.closing()).await;
+    }
+
+    /// Closes the breaker, whatever it was.
+    pub async fn reset(&self) -> Result<(), TableError> {
+        self.forget();
+        self.table.commit(Transaction::new().update(self.closing())).await
+    }
+
+    fn closing(&self) -> Update {
         let none = AttributeValue::N("0".into());
-        self.write(Update::anyway("breaker", Self::key(self.service)).set("failures", none).remove("retry_at")).await;
+        Update::anyway("breaker", Self::key(self.service)).set("failures", none).remove("retry_at")
     }
 
     /// Takes the probe by moving the moment of the next one, which only one caller can.

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tracing::Instrument;
 use uuid::Uuid;
 
-pub use self::batch::{BatchConsumer, Group, batches, handle_batch};
+pub use self::batch::{BatchConsumer, Group, batches, batches_recorded, handle_batch};
 use crate::{
     client::ClientError,
     context::Context,

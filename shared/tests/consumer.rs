@@ -6,7 +6,10 @@ use async_trait::async_trait;
 use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
 use shared::{
-    consumer::{self, BusMessage, Consumer, ConsumerError, Delivery, MessageHandler, Outcome, messages_recorded},
+    consumer::{
+        self, BatchConsumer, BusMessage, Consumer, ConsumerError, Delivery, Group, MessageHandler, Outcome,
+        batches_recorded, messages_recorded,
+    },
     event::Envelope,
     failure::{FailureRecord, Failures},
     table::{Table, Transaction},
@@ -59,7 +62,38 @@ impl MessageHandler for Failing {
     }
 }
 
+/// Notes batches of events, and cannot note user 13's.
+struct NotingBatches {
+    table: Table,
+}
+
+#[async_trait]
+impl BatchConsumer for NotingBatches {
+    fn name(&self) -> &'static str {
+        "noting-batches"
+    }
+
+    fn limit(&self) -> usize {
+        10
+    }
+
+    fn group(&self, event: &Envelope) -> Result<Group, ConsumerError> {
+        match event.aggregate_id.to_string().as_str() {
+            "13" => Err(ConsumerError::Rejected("thirteen".into())),
+            _ => Ok(Group { lane: String::new(), name: String::new() }),
+        }
+    }
+
+    async fn handle(&self, deliveries: &[Delivery]) -> Result<(), ConsumerError> {
+        Ok(self.table.commit(deliveries.iter().fold(Transaction::new(), Transaction::once)).await?)
+    }
+}
+
 async fn invoke(failures: Failures, bodies: &[&str], attempt: u32) -> Value {
+    messages_recorded(Failing, failures).invoke(batch(bodies, attempt)).await.unwrap()
+}
+
+fn batch(bodies: &[&str], attempt: u32) -> LambdaEvent<Value> {
     let records: Vec<_> = bodies
         .iter()
         .enumerate()
@@ -69,8 +103,7 @@ async fn invoke(failures: Failures, bodies: &[&str], attempt: u32) -> Value {
                 "eventSourceARN": "arn:aws:sqs:eu-central-1:123456789012:local-orders-on-user-events"})
         })
         .collect();
-    let event = LambdaEvent::new(json!({ "Records": records }), lambda_runtime::Context::default());
-    messages_recorded(Failing, failures).invoke(event).await.unwrap()
+    LambdaEvent::new(json!({ "Records": records }), lambda_runtime::Context::default())
 }
 
 #[tokio::test]
@@ -104,4 +137,26 @@ async fn a_batch_without_failures_writes_nothing_and_one_whose_reasons_cannot_be
     database.inject(Fault::Down);
     let expected = json!({"batchItemFailures": [{"itemIdentifier": "m0"}]});
     assert_eq!(invoke(Failures::new(platform), &["bad"], 1).await, expected);
+}
+
+#[tokio::test]
+async fn a_batch_keeps_the_reasons_of_its_failures_and_handles_a_replay_once_more() {
+    let database = Database::new();
+    let platform = database.table("platform");
+    let noting = database.table("noting");
+    let function = batches_recorded(NotingBatches { table: noting.clone() }, Failures::new(platform.clone()));
+    let text = |rebuild| serde_json::to_string(&message(rebuild)).unwrap();
+    let unlucky = text(None).replace("\"aggregate_id\":42", "\"aggregate_id\":13");
+    let bodies = [&*text(None), &*text(Some("a")), "not an event", &*unlucky.replace("b1e0aa", "b1e0ab")];
+    for _ in 0..2 {
+        let answer = function.invoke(batch(&bodies, 1)).await.unwrap();
+        assert_eq!(answer, json!({"batchItemFailures": [{"itemIdentifier": "m2"}, {"itemIdentifier": "m3"}]}));
+    }
+    let reason = async |message: &str| {
+        let key = FailureRecord::key_of("local-orders-on-user-events", message);
+        platform.get::<FailureRecord>(&key).await.unwrap().unwrap().reason
+    };
+    assert!(reason("m2").await.contains("not an event of this system"));
+    assert_eq!(reason("m3").await, "thirteen");
+    assert_eq!(database.items(&noting).len(), 2, "once for the bus and once for the rebuild");
 }

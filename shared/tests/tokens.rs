@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use shared::{
     auth::{AUDIENCE, Caller, ISSUER, PublicKeys},
     event::Role,
-    http::layered,
+    http::{Origins, layered},
     time::Timestamp,
 };
 use testing::{identity, signed, token};
@@ -246,7 +246,7 @@ proptest! {
             }
         }
         let request = request.body(Body::empty()).unwrap();
-        let router = layered(Router::new().route("/", get(subject)), identity());
+        let router = layered(Router::new().route("/", get(subject)), identity(), &Origins::default());
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let mut response = None;
         let cost = measure(|| response = Some(runtime.block_on(router.oneshot(request)).unwrap()));

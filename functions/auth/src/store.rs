@@ -132,8 +132,13 @@ impl Item for UsernameGuard {
     }
 }
 
+/// Longer than any user name: what is typed at a sign-in may grow beyond a key's 2048 bytes when it is
+/// normalized, and is looked up all the same.
+const COMPARED_CHARS: usize = 128;
+
 fn username_key(normalized: &str) -> Key {
-    Key::new(format!("USERNAME#{normalized}"), "USERNAME")
+    let compared: String = normalized.chars().take(COMPARED_CHARS).collect();
+    Key::new(format!("USERNAME#{compared}"), "USERNAME")
 }
 
 /// Holds what a user name looks like for one account.

@@ -1,7 +1,10 @@
 //! The gateway service: what concerns all services together.
 
 pub mod catalogue;
+pub mod consumers;
+pub mod figures;
 pub mod http;
+pub mod store;
 
 /// The services whose health the gateway tells, in the order it shows them.
 pub const SERVICES: [&str; 8] = ["auth", "users", "products", "orders", "payments", "sensors", "events", "analytics"];

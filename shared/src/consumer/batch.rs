@@ -8,7 +8,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use aws_lambda_events::event::sqs::SqsEvent;
+use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
 use futures::future::join_all;
 use lambda_runtime::LambdaEvent;
 use uuid::Uuid;
@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::{ConsumerError, Delivery, InboxItem, Outcome, begins_by, unwrapped};
 use crate::{
     event::Envelope,
+    failure::{FailureRecord, Failures},
     retry::{Race, backoff},
     runtime::{self, BatchItemFailure, BatchResponse},
     table::{Item, TableError},
@@ -57,42 +58,62 @@ pub struct Group {
     pub name: String,
 }
 
-/// What became of each event, by its id. A failure is that of its whole group.
-type Outcomes = Vec<(Uuid, Result<Outcome, Arc<ConsumerError>>)>;
+/// What became of each delivery. A failure is that of its whole group.
+type Outcomes = Vec<(InboxId, Result<Outcome, Arc<ConsumerError>>)>;
 
-/// A consumer as a function that takes SQS batches of events from the bus.
-pub fn batches<C: BatchConsumer + 'static>(consumer: C) -> Box<dyn runtime::Function> {
-    Box::new(Batches(Box::new(consumer)))
+/// What a delivery and its repetitions have in common: the event, and the rebuild it is replayed for.
+type InboxId = (Uuid, Option<String>);
+
+fn inbox_id(delivery: &Delivery) -> InboxId {
+    (delivery.event.id, delivery.rebuild.clone())
 }
 
-struct Batches(Box<dyn BatchConsumer>);
+/// A consumer as a function that takes SQS batches of events from the bus.
+///
+/// Why a message was not handled is kept in the table named by `PLATFORM_TABLE_NAME`, as well as
+/// that can be done.
+pub fn batches<C: BatchConsumer + 'static>(consumer: C) -> Box<dyn runtime::Function> {
+    batches_recorded(consumer, Failures::from_env())
+}
+
+/// [`batches`], with a say in where the reasons of failures are kept.
+pub fn batches_recorded<C: BatchConsumer + 'static>(consumer: C, failures: Failures) -> Box<dyn runtime::Function> {
+    Box::new(Batches { consumer: Box::new(consumer), failures })
+}
+
+struct Batches {
+    consumer: Box<dyn BatchConsumer>,
+    failures: Failures,
+}
 
 #[async_trait]
 impl runtime::Function for Batches {
     async fn invoke(&self, event: LambdaEvent<serde_json::Value>) -> Result<serde_json::Value, runtime::Failure> {
         let batch: SqsEvent = serde_json::from_value(event.payload)?;
-        let (mut message_ids, mut events) = (Vec::new(), Vec::new());
-        let mut response = BatchResponse::default();
-        let mut failed = |message_id: String, error: &ConsumerError| {
+        let (mut messages, mut deliveries) = (Vec::new(), Vec::new());
+        let (mut response, mut records) = (BatchResponse::default(), Vec::new());
+        let mut failed = |message: &SqsMessage, error: &ConsumerError| {
+            let message_id = message.message_id.clone().unwrap_or_default();
             tracing::error!(message_id, %error, "a message was not handled");
+            records.push(FailureRecord::of(message, error));
             response.batch_item_failures.push(BatchItemFailure::new(message_id));
         };
         for message in batch.records {
-            let message_id = message.message_id.unwrap_or_default();
-            match unwrapped(&message.body.unwrap_or_default()) {
-                Ok(message) => {
-                    message_ids.push(message_id);
-                    events.push(message.detail);
+            match unwrapped(message.body.as_deref().unwrap_or_default()) {
+                Ok(event) => {
+                    messages.push(message);
+                    deliveries.push(event.deliver(self.consumer.name()));
                 }
-                Err(error) => failed(message_id, &error),
+                Err(error) => failed(&message, &error),
             }
         }
-        let outcomes = handle_until(&*self.0, events, begins_by(event.context.deadline)).await;
-        for (message_id, outcome) in message_ids.into_iter().zip(outcomes) {
+        let outcomes = handle_until(&*self.consumer, deliveries, begins_by(event.context.deadline)).await;
+        for (message, outcome) in messages.iter().zip(outcomes) {
             if let Err(error) = outcome {
-                failed(message_id, &error);
+                failed(message, &error);
             }
         }
+        self.failures.keep(records).await;
         Ok(serde_json::to_value(response)?)
     }
 }
@@ -102,31 +123,32 @@ pub async fn handle_batch(
     consumer: &dyn BatchConsumer,
     events: Vec<Envelope>,
 ) -> Vec<Result<Outcome, Arc<ConsumerError>>> {
-    handle_until(consumer, events, None).await
+    let deliveries = events.into_iter().map(|event| Delivery::new(event, consumer.name())).collect();
+    handle_until(consumer, deliveries, None).await
 }
 
 /// Begins no lane after this moment, in milliseconds since the Unix epoch.
 async fn handle_until(
     consumer: &dyn BatchConsumer,
-    events: Vec<Envelope>,
+    deliveries: Vec<Delivery>,
     begins_by: Option<i64>,
 ) -> Vec<Result<Outcome, Arc<ConsumerError>>> {
-    let ids: Vec<Uuid> = events.iter().map(|event| event.id).collect();
-    let oldest = events.iter().map(|event| event.occurred_at).min();
-    let outcomes = outcomes(consumer, events, begins_by).await;
+    let ids: Vec<InboxId> = deliveries.iter().map(inbox_id).collect();
+    let oldest = deliveries.iter().map(|delivery| delivery.event.occurred_at).min();
+    let outcomes = outcomes(consumer, deliveries, begins_by).await;
     let mut seen = HashSet::new();
-    let answers: Vec<_> = ids.into_iter().map(|id| answer(&outcomes, id, seen.insert(id))).collect();
+    let answers: Vec<_> = ids.iter().map(|id| answer(&outcomes, id, seen.insert(id))).collect();
     telemetry::batch_handled(oldest, &answers);
     answers
 }
 
 /// The outcome of one delivery; a second one of the same event in the batch was a repetition.
 fn answer(
-    outcomes: &HashMap<Uuid, Result<Outcome, Arc<ConsumerError>>>,
-    id: Uuid,
+    outcomes: &HashMap<InboxId, Result<Outcome, Arc<ConsumerError>>>,
+    id: &InboxId,
     first: bool,
 ) -> Result<Outcome, Arc<ConsumerError>> {
-    match outcomes.get(&id) {
+    match outcomes.get(id) {
         Some(Ok(_)) if !first => Ok(Outcome::Duplicate),
         Some(outcome) => outcome.clone(),
         None => Err(Arc::new(ConsumerError::Rejected("no time is left for this event".into()))),
@@ -135,20 +157,17 @@ fn answer(
 
 async fn outcomes(
     consumer: &dyn BatchConsumer,
-    events: Vec<Envelope>,
+    deliveries: Vec<Delivery>,
     begins_by: Option<i64>,
-) -> HashMap<Uuid, Result<Outcome, Arc<ConsumerError>>> {
+) -> HashMap<InboxId, Result<Outcome, Arc<ConsumerError>>> {
     let mut outcomes = HashMap::new();
     let mut lanes: BTreeMap<String, BTreeMap<String, Vec<Delivery>>> = BTreeMap::new();
     let mut seen = HashSet::new();
-    for event in events.into_iter().filter(|event| seen.insert(event.id)) {
-        match consumer.group(&event) {
-            Ok(Group { lane, name }) => {
-                let delivery = Delivery::new(event, consumer.name());
-                lanes.entry(lane).or_default().entry(name).or_default().push(delivery);
-            }
+    for delivery in deliveries.into_iter().filter(|delivery| seen.insert(inbox_id(delivery))) {
+        match consumer.group(&delivery.event) {
+            Ok(Group { lane, name }) => lanes.entry(lane).or_default().entry(name).or_default().push(delivery),
             Err(error) => {
-                outcomes.insert(event.id, Err(Arc::new(error)));
+                outcomes.insert(inbox_id(&delivery), Err(Arc::new(error)));
             }
         }
     }
@@ -177,12 +196,12 @@ async fn handle_group(consumer: &dyn BatchConsumer, mut deliveries: Vec<Delivery
     while !deliveries.is_empty() {
         match consumer.handle(&deliveries).await {
             Ok(()) => {
-                outcomes.extend(deliveries.iter().map(|delivery| (delivery.event.id, Ok(Outcome::Handled))));
+                outcomes.extend(deliveries.iter().map(|delivery| (inbox_id(delivery), Ok(Outcome::Handled))));
                 break;
             }
             Err(error) if error.is_race() && race < RACE_ATTEMPTS => {
                 let before = handled_before(&error);
-                deliveries.retain(|delivery| !before.contains(&delivery.event.id));
+                deliveries.retain(|delivery| !before.contains(&inbox_id(delivery)));
                 if before.is_empty() {
                     tokio::time::sleep(backoff(RACE_BACKOFF, race)).await;
                     race += 1;
@@ -197,7 +216,7 @@ async fn handle_group(consumer: &dyn BatchConsumer, mut deliveries: Vec<Delivery
             }
             Err(error) => {
                 let error = Arc::new(error);
-                outcomes.extend(deliveries.iter().map(|delivery| (delivery.event.id, Err(error.clone()))));
+                outcomes.extend(deliveries.iter().map(|delivery| (inbox_id(delivery), Err(error.clone()))));
                 break;
             }
         }
@@ -215,8 +234,11 @@ fn concerns_all(error: &ConsumerError) -> bool {
 }
 
 /// The events whose inbox records were there already.
-fn handled_before(error: &ConsumerError) -> Vec<Uuid> {
+fn handled_before(error: &ConsumerError) -> Vec<InboxId> {
     let ConsumerError::Table(error) = error else { return Vec::new() };
     let checks = error.failed_checks().iter().filter(|check| check.label == InboxItem::TYPE);
-    checks.filter_map(|check| check.existing::<InboxItem>().ok().flatten()).map(|item| item.event_id).collect()
+    checks
+        .filter_map(|check| check.existing::<InboxItem>().ok().flatten())
+        .map(|item| (item.event_id, item.rebuild))
+        .collect()
 }

@@ -4,6 +4,7 @@
 //! body is only its business.
 
 mod answer;
+mod cors;
 mod extract;
 mod observe;
 mod problem;
@@ -15,6 +16,7 @@ use axum::{Extension, Router, extract::DefaultBodyLimit, middleware, routing::Me
 
 pub use self::{
     answer::{Created, Resource},
+    cors::Origins,
     extract::{PathId, QueryParams, SourceAddress},
     problem::{FieldError, Problem},
     valid::{Form, Valid, read_element},
@@ -38,16 +40,15 @@ pub fn routes<S: Clone + Send + Sync + 'static>(paths: &[&str], methods: MethodR
 pub fn serve(endpoint: fn() -> Endpoint) -> ExitCode {
     runtime::block_on(async move {
         ignore_stage();
-        let router = layered(endpoint()?, Identity::from_env()?);
+        let router = layered(endpoint()?, Identity::from_env()?, &Origins::from_env()?);
         lambda_http::run(router).await
     })
 }
 
 /// The router with everything around it that every endpoint shares.
-pub fn layered(router: Router, identity: Identity) -> Router {
-    router
-        .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .layer(Extension(identity))
+pub fn layered(router: Router, identity: Identity, origins: &Origins) -> Router {
+    origins
+        .layer(router.layer(DefaultBodyLimit::max(BODY_LIMIT)).layer(Extension(identity)))
         .layer(middleware::from_fn(observe::observe))
 }
 

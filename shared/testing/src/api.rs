@@ -10,7 +10,7 @@ use serde_json::Value;
 use shared::{
     auth::{AUDIENCE, Claims, ISSUER, Identity, PublicKeys},
     event::Role,
-    http::layered,
+    http::{Origins, layered},
     table::Table,
     time::Timestamp,
 };
@@ -83,13 +83,13 @@ impl Answer {
 
 impl Api {
     pub fn new(router: Router) -> Self {
-        Self { router: layered(router, identity()), headers: Vec::new() }
+        Self { router: layered(router, identity(), &Origins::default()), headers: Vec::new() }
     }
 
     /// An endpoint that accepts API keys too, from this table.
     pub fn accepting_keys(router: Router, platform: &Table) -> Self {
         let identity = Identity::new(PublicKeys::parse(PUBLIC_KEY).unwrap(), Some(platform.clone()));
-        Self { router: layered(router, identity), headers: Vec::new() }
+        Self { router: layered(router, identity, &Origins::default()), headers: Vec::new() }
     }
 
     /// The same endpoint, with another header on every request.

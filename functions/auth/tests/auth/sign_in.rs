@@ -170,3 +170,10 @@ async fn without_a_table_nobody_signs_in_and_the_client_may_try_again() {
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(answer.headers.contains_key("retry-after"));
 }
+
+#[tokio::test]
+async fn a_name_that_grows_beyond_a_key_when_it_is_normalized_is_unknown() {
+    let accounts = accounts();
+    let answer = accounts.try_password(&"\u{fdfa}".repeat(254), PASSWORD).await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{}", answer.body);
+}

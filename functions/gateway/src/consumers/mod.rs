@@ -1,0 +1,3 @@
+//! What the gateway does when the services tell of something.
+
+pub mod business_events;

@@ -1,0 +1,48 @@
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    routing::post,
+};
+use serde::Serialize;
+use shared::{
+    auth::Caller,
+    breaker::{Breaker, BreakerState},
+    http::{Endpoint, Problem, routes},
+    table::Table,
+};
+
+use crate::SERVICES;
+
+pub const PATHS: &[&str] = &["/circuit-breaker/reset/{service}", "/api/circuit-breaker/reset/{service}"];
+
+/// What `main` serves.
+pub fn endpoint() -> Endpoint {
+    Ok(router(Table::from_env_variable("PLATFORM_TABLE_NAME")?))
+}
+
+/// The endpoint over the platform's table.
+pub fn router(platform: Table) -> Router {
+    routes(PATHS, post(reset_breaker)).with_state(platform)
+}
+
+#[derive(Serialize)]
+struct Reset {
+    service: &'static str,
+    state: BreakerState,
+}
+
+/// `POST /circuit-breaker/reset/{service}`: closes the breaker in front of a service, as an admin.
+///
+/// Instances that have read it open within the last second go by that until the second is over.
+async fn reset_breaker(
+    State(platform): State<Table>,
+    caller: Caller,
+    Path(service): Path<String>,
+) -> Result<Json<Reset>, Problem> {
+    caller.must_be_admin()?;
+    let service = SERVICES.into_iter().find(|known| *known == service);
+    let service = service.ok_or_else(|| Problem::not_found("service"))?;
+    Breaker::new(platform, service).reset().await?;
+    tracing::info!(service, "the breaker was reset");
+    Ok(Json(Reset { service, state: BreakerState::Closed }))
+}
