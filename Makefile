@@ -2,7 +2,7 @@ XTASK = $(MAKE) --silent prerequisites && cargo run --quiet --package xtask --
 RUST_NEEDED := 91
 
 .DEFAULT_GOAL := help
-.PHONY: prerequisites help up down reset rotate-signing-key logs status test lint unit e2e tools
+.PHONY: prerequisites help up down reset rotate-signing-key rebuild-analytics logs status test lint unit e2e tools
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ reset: ## Stop it and forget the data
 
 rotate-signing-key: ## Let a new key sign the access tokens, without signing anyone out
 	@$(XTASK) rotate-signing-key
+
+rebuild-analytics: ## Make analytics' read model anew from the log of events, while the old one answers
+	@$(XTASK) rebuild-analytics
 
 logs: ## Follow the functions' logs: make logs SERVICE=orders
 	@$(XTASK) logs $(SERVICE)

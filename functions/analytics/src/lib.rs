@@ -19,6 +19,7 @@ pub mod progress;
 pub mod question;
 pub mod queue;
 pub mod reading;
+pub mod rebuild;
 pub mod store;
 
 /// The service's name, in event sources, function names and health.

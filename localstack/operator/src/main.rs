@@ -1,8 +1,10 @@
-//! What an operator does to a stack beside HTTP: signing keys, the first admin, API keys, demo data.
+//! What an operator does to a stack beside HTTP: signing keys, the first admin, API keys, demo data, read
+//! models.
 //!
 //! Works on any stack, local or on AWS, with the credentials, region and endpoint in the environment.
 
 mod accounts;
+mod analytics_model;
 mod api_keys;
 mod demo;
 mod init;
@@ -92,6 +94,23 @@ enum Command {
         #[arg(long)]
         id: Id,
     },
+    /// Make the read model of analytics anew from the log of events, beside the one that answers, and let
+    /// the new one answer. Nothing stops meanwhile; what was interrupted is gone on with.
+    RebuildAnalytics {
+        #[arg(long)]
+        stack: String,
+        /// Let the new version answer though it differs from the old one, which is known to be wrong.
+        #[arg(long)]
+        accept_differences: bool,
+    },
+    /// Remove a version of the read model of analytics that answers no more.
+    RemoveAnalytics {
+        #[arg(long)]
+        stack: String,
+        /// The number of the version.
+        #[arg(long)]
+        version: u32,
+    },
     /// Make a new local stack ready to use: signing key, accounts, API key, demo data.
     Init {
         #[arg(long)]
@@ -163,6 +182,12 @@ async fn run(command: Command) -> Result<()> {
         }
         Command::ApiKeys { stack } => api_keys::list(&Stack::connect(&stack)?).await?,
         Command::RevokeApiKey { stack, id } => api_keys::revoke(&Stack::connect(&stack)?, id).await?,
+        Command::RebuildAnalytics { stack, accept_differences } => {
+            analytics_model::rebuild(&Stack::connect(&stack)?, accept_differences).await?;
+        }
+        Command::RemoveAnalytics { stack, version } => {
+            analytics_model::remove(&Stack::connect(&stack)?, version).await?;
+        }
         Command::Init { stack, signing_key, base_url, output } => {
             init::init(&Stack::connect(&stack)?, &signing_key, &base_url, &output).await?;
         }

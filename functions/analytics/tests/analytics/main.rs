@@ -6,5 +6,7 @@ mod caching;
 mod counting;
 mod health;
 mod query;
+mod rebuild;
+mod reference;
 mod samples;
 mod world;

@@ -10,7 +10,7 @@ use shared::{
     auth::{ApiKeyRecord, ApiKeySecret, Identity, PublicKeys, Scope},
     consumer,
     event::Role,
-    http::layered,
+    http::{Origins, layered},
     id::Id,
     table::Transaction,
 };
@@ -41,7 +41,7 @@ async fn send(world: &World, function: &str, router: Router) -> (StatusCode, Val
     let (mut parts, body) = request.into_parts();
     parts.uri = parts.uri.to_string().replacen("/live", "", 1).parse().unwrap();
     let request = axum::http::Request::from_parts(parts, body);
-    let response = tower::ServiceExt::oneshot(layered(router, identity), request).await.unwrap();
+    let response = tower::ServiceExt::oneshot(layered(router, identity, &Origins::default()), request).await.unwrap();
     let status = response.status();
     let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
     (status, serde_json::from_slice(&body).unwrap())
