@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod caching;
+mod cost;
 mod counting;
 mod health;
 mod query;
