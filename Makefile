@@ -2,7 +2,8 @@ XTASK = $(MAKE) --silent prerequisites && cargo run --quiet --package xtask --
 RUST_NEEDED := 91
 
 .DEFAULT_GOAL := help
-.PHONY: prerequisites help up down reset rotate-signing-key rebuild-analytics logs status test lint unit e2e tools
+.PHONY: prerequisites help up down reset rotate-signing-key rebuild-analytics stop-service start-service logs status \
+	test test-resilience lint unit e2e tools
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +23,12 @@ rotate-signing-key: ## Let a new key sign the access tokens, without signing any
 rebuild-analytics: ## Make analytics' read model anew from the log of events, while the old one answers
 	@$(XTASK) rebuild-analytics
 
+stop-service: ## Let no function of a service run: make stop-service SERVICE=auth
+	@$(XTASK) stop-service $(SERVICE) $(if $(STACK),--stack $(STACK))
+
+start-service: ## Let them run again: make start-service SERVICE=auth
+	@$(XTASK) start-service $(SERVICE) $(if $(STACK),--stack $(STACK))
+
 logs: ## Follow the functions' logs: make logs SERVICE=orders
 	@$(XTASK) logs $(SERVICE)
 
@@ -29,6 +36,9 @@ status: ## Say what is running, and how it is
 	@$(XTASK) status
 
 test: lint unit e2e ## Run every check and test, on a stack of its own
+
+test-resilience: ## Stop each service of the running stack in turn, and see the others go on
+	@$(XTASK) against-stack cargo run --quiet --package e2e --bin test-resilience
 
 lint: tools
 	cargo fmt --all --check
@@ -41,7 +51,7 @@ unit:
 	cargo test --package e2e --test saga
 
 e2e: tools
-	@$(XTASK) with-stack cargo test --package e2e --test purchase --test access --test crash --test permissions
+	@$(XTASK) with-stack cargo test --package e2e --test purchase --test access --test crash --test permissions --test degradation
 
 tools:
 	@$(XTASK) tools

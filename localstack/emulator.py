@@ -19,6 +19,8 @@ from ministack.app import app as ministack
 from ministack.services import apigateway_v1, cloudformation, dynamodb, lambda_svc
 from ministack.services.cloudformation import provisioners
 
+from leading_keys import enforce_leading_keys
+
 HOST = "127.0.0.1"
 STAGE = "live"
 EMULATOR_PORT = int(os.environ.get("QUAYSIDE_EMULATOR_PORT", "4566"))
@@ -128,6 +130,7 @@ async def asked_to_stop():
 def main():
     keep_streams()
     keep_attributes()
+    enforce_leading_keys()
     answer_functions_at_once()
     config = Config()
     config.bind = [f"{HOST}:{EMULATOR_PORT}", f"{HOST}:{API_PORT}"]

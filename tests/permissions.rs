@@ -2,31 +2,13 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::{
-    io::Write,
-    process::{Command, Stdio},
+use anyhow::Result;
+use e2e::{
+    Session, Stack,
+    policy::{self, Restriction},
 };
-
-use anyhow::{Result, bail};
-use e2e::{Session, Stack};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-
-fn policy(arguments: &[&str], input: &[u8]) -> Result<Vec<u8>> {
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-    let mut process = Command::new(format!("{root}/.quayside/tools/bin/python"))
-        .arg(format!("{root}/tests/policy.py"))
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    process.stdin.take().unwrap().write_all(input)?;
-    let output = process.wait_with_output()?;
-    if !output.status.success() {
-        bail!("policy.py {arguments:?} failed");
-    }
-    Ok(output.stdout)
-}
 
 async fn status(session: &Session, method: Method, path: &str, body: &Value) -> Result<StatusCode> {
     let body = (method != Method::GET).then(|| body.clone());
@@ -34,7 +16,7 @@ async fn status(session: &Session, method: Method, path: &str, body: &Value) -> 
 }
 
 #[tokio::test]
-async fn a_function_with_one_action_less_fails_and_only_that_one() -> Result<()> {
+async fn a_function_with_one_action_or_kind_of_item_less_fails_and_only_that_one() -> Result<()> {
     let stack = Stack::from_env()?;
     let admin = stack.demo("admin").await?;
     let product = json!({"name": "Keyboard", "price": 49.5, "stock": 1});
@@ -48,16 +30,33 @@ async fn a_function_with_one_action_less_fails_and_only_that_one() -> Result<()>
         ("auth-login", "dynamodb:GetItem", Method::POST, "/api/auth/login", login),
     ];
     for (function, action, method, path, body) in functions {
-        let name = format!("local-{function}");
         let before = status(&admin, method.clone(), path, &body).await?;
         assert!(!before.is_server_error(), "{function}: {before}");
-        let policies = policy(&["take", &name, action], b"")?;
-        let without = status(&admin, method.clone(), path, &body).await;
-        let other = admin.get("/api/users/1").await?.status;
-        policy(&["give", &name], &policies)?;
-        assert_eq!(without?, StatusCode::SERVICE_UNAVAILABLE, "{function} without {action}");
-        assert_eq!(other, StatusCode::OK);
-        assert_eq!(status(&admin, method, path, &body).await?, before, "{function} with {action} again");
+        for restriction in [Restriction::Take(action), Restriction::Narrow("NOTHING#")] {
+            let policies = policy::restrict(function, restriction)?;
+            let without = status(&admin, method.clone(), path, &body).await;
+            let other = admin.get("/api/users/1").await?.status;
+            policy::restore(function, &policies)?;
+            assert_eq!(without?, StatusCode::SERVICE_UNAVAILABLE, "{function}: {restriction:?}");
+            assert_eq!(other, StatusCode::OK);
+        }
+        assert_eq!(status(&admin, method, path, &body).await?, before, "{function} with everything again");
     }
     Ok(())
+}
+
+#[test]
+fn every_permission_on_a_table_names_the_kinds_of_items_it_is_for() {
+    let template = include_str!("../template.yaml");
+    let functions = template.split("\n\n").filter(|resource| resource.contains("AWS::Serverless::Function"));
+    let mut permissions = 0;
+    for function in functions {
+        let policies = function.split("\n      Events:").next().unwrap();
+        for statement in policies.split("- Effect: Allow").skip(1).filter(|statement| statement.contains("dynamodb:")) {
+            assert!(statement.contains("dynamodb:LeadingKeys: ['"), "{statement}");
+            assert!(!statement.contains("'*'"), "{statement}");
+            permissions += 1;
+        }
+    }
+    assert!(permissions > 90, "{permissions}");
 }

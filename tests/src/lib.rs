@@ -3,6 +3,9 @@
 //! `QUAYSIDE_BASE_URL` and `QUAYSIDE_LOCAL_JSON` say which stack; `cargo run -p xtask -- with-stack`
 //! starts one and sets them.
 
+pub mod policy;
+pub mod resilience;
+
 use std::{
     env, fs,
     path::{Path, PathBuf},
@@ -30,6 +33,8 @@ pub struct Stack {
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub status: reqwest::StatusCode,
+    /// The `Retry-After` header.
+    pub retry_after: Option<String>,
     pub body: Value,
 }
 
@@ -196,6 +201,7 @@ impl Session {
 async fn answer(request: RequestBuilder) -> Result<Answer> {
     let response = request.send().await?;
     let status = response.status();
+    let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok()).map(str::to_owned);
     let body = serde_json::from_slice(&response.bytes().await?).unwrap_or_default();
-    Ok(Answer { status, body })
+    Ok(Answer { status, retry_after, body })
 }

@@ -20,6 +20,9 @@ const PACKAGES: &str = "target/packages";
 
 const STAGE: &str = "live";
 
+/// The operator's command line, which is built with the functions.
+pub const OPERATOR: &str = "target/lambda/quayside-operator/bootstrap";
+
 /// What is deployed: a digest of the templates, the functions and the parameters.
 pub struct Release {
     digest: String,
@@ -92,9 +95,8 @@ fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// The operator's command line, which was built with the functions.
 fn operator(settings: &Settings) -> Command {
-    let mut command = Command::new(settings.root.join("target/lambda/quayside-operator/bootstrap"));
+    let mut command = Command::new(settings.root.join(OPERATOR));
     command.current_dir(&settings.root);
     settings.isolate(&mut command);
     command

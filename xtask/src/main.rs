@@ -43,10 +43,28 @@ enum Command {
     },
     /// Say what is running, and how it is.
     Status,
+    /// Let no function of a service run.
+    StopService {
+        service: String,
+        /// A stack on AWS, with the credentials in the environment; the local one by default.
+        #[arg(long)]
+        stack: Option<String>,
+    },
+    /// Let them run again.
+    StartService {
+        service: String,
+        #[arg(long)]
+        stack: Option<String>,
+    },
     /// Install the tools into their private environment.
     Tools,
     /// Run one of those tools: `tool sam validate --lint`.
     Tool {
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
+    /// Run a command against the local stack that is running.
+    AgainstStack {
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<String>,
     },
@@ -78,8 +96,15 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::RebuildAnalytics => stack::rebuild_analytics(&settings)?,
         Command::Logs { service } => logs::follow(&settings, service.as_deref())?,
         Command::Status => return stack::status(&settings),
+        Command::StopService { service, stack } => {
+            return stack::operate(&settings, stack.as_deref(), &["stop-service", "--service", &service]);
+        }
+        Command::StartService { service, stack } => {
+            return stack::operate(&settings, stack.as_deref(), &["start-service", "--service", &service]);
+        }
         Command::Tools => tools::install(&settings)?,
         Command::Tool { command } => return tools::run(&settings, &command),
+        Command::AgainstStack { command } => return stack::against(&settings, &command),
         Command::WithStack { command } => return stack::with_stack(&command),
     }
     Ok(ExitCode::SUCCESS)

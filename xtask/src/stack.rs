@@ -15,7 +15,7 @@ use crate::{
     deploy::{self, Release},
     emulator, http,
     progress::step,
-    settings::Settings,
+    settings::{STACK, Settings},
     tools,
 };
 
@@ -175,6 +175,28 @@ pub fn with_stack(command: &[String]) -> Result<ExitCode> {
         eprintln!("The stack's logs stay in {}", settings.home.join("logs").display());
     }
     Ok(code)
+}
+
+/// Runs a command against the local stack that is running, as [`with_stack`] does.
+pub fn against(settings: &Settings, command: &[String]) -> Result<ExitCode> {
+    if emulator::running(settings).is_none() {
+        bail!("The local stack is down. Start it with: make up");
+    }
+    run_against(settings, command)
+}
+
+/// Runs an operator's command on the local stack, or on one on AWS with the environment's credentials.
+pub fn operate(settings: &Settings, stack: Option<&str>, arguments: &[&str]) -> Result<ExitCode> {
+    let mut operator = Command::new(settings.root.join(deploy::OPERATOR));
+    if stack.is_none() {
+        if emulator::running(settings).is_none() {
+            bail!("The local stack is down. Start it with: make up");
+        }
+        settings.isolate(&mut operator);
+    }
+    let status = operator.args(arguments).args(["--stack", stack.unwrap_or(STACK)]).status();
+    let status = status.with_context(|| format!("{} cannot be started; run make up first", deploy::OPERATOR))?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn run_against(settings: &Settings, command: &[String]) -> Result<ExitCode> {

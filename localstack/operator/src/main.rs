@@ -9,6 +9,7 @@ mod api_keys;
 mod demo;
 mod init;
 mod passwords;
+mod services;
 mod signing_key;
 mod stack;
 
@@ -18,7 +19,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
 use shared::{auth::Scope, event::Role, id::Id, time::Timestamp};
 
-use crate::{signing_key::KeyRing, stack::Stack};
+use crate::{services::Service, signing_key::KeyRing, stack::Stack};
 
 #[derive(Parser)]
 #[command(name = "quayside-operator", about, version)]
@@ -111,6 +112,20 @@ enum Command {
         #[arg(long)]
         version: u32,
     },
+    /// Let no function of a service run: requests are answered 503, events wait.
+    StopService {
+        #[arg(long)]
+        stack: String,
+        #[arg(long)]
+        service: String,
+    },
+    /// Let them run again.
+    StartService {
+        #[arg(long)]
+        stack: String,
+        #[arg(long)]
+        service: String,
+    },
     /// Make a new local stack ready to use: signing key, accounts, API key, demo data.
     Init {
         #[arg(long)]
@@ -187,6 +202,16 @@ async fn run(command: Command) -> Result<()> {
         }
         Command::RemoveAnalytics { stack, version } => {
             analytics_model::remove(&Stack::connect(&stack)?, version).await?;
+        }
+        Command::StopService { stack, service } => {
+            let service = Service::find(&stack, &service).await?;
+            service.stop().await?;
+            println!("stopped: {}", service.functions().join(" "));
+        }
+        Command::StartService { stack, service } => {
+            let service = Service::find(&stack, &service).await?;
+            service.start().await?;
+            println!("started: {}", service.functions().join(" "));
         }
         Command::Init { stack, signing_key, base_url, output } => {
             init::init(&Stack::connect(&stack)?, &signing_key, &base_url, &output).await?;

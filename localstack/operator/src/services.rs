@@ -1,0 +1,82 @@
+//! A service stopped and started again, as a whole: on a local stack or on AWS.
+
+use anyhow::{Result, bail};
+use aws_sdk_lambda::Client;
+use shared::aws;
+
+/// The variable by which a function knows which service it is of.
+const SERVICE_NAME: &str = "SERVICE_NAME";
+
+/// The functions of one service.
+pub struct Service {
+    lambda: Client,
+    /// Their names, in alphabetical order.
+    functions: Vec<String>,
+}
+
+impl Service {
+    /// The deployed functions of a service of this stack.
+    ///
+    /// # Errors
+    /// When there are none.
+    pub async fn find(stack: &str, service: &str) -> Result<Self> {
+        let lambda = Client::new(&aws::sdk_config()?);
+        let prefix = format!("{stack}-");
+        let mut pages = lambda.list_functions().into_paginator().items().send();
+        let (mut functions, mut services) = (Vec::new(), std::collections::BTreeSet::new());
+        while let Some(function) = pages.next().await.transpose()? {
+            let name = function.function_name.unwrap_or_default();
+            let variables = function.environment.and_then(|environment| environment.variables).unwrap_or_default();
+            if let Some(of) = variables.get(SERVICE_NAME).filter(|_| name.starts_with(&prefix)) {
+                services.insert(of.clone());
+                if of == service {
+                    functions.push(name);
+                }
+            }
+        }
+        if functions.is_empty() {
+            let services: Vec<_> = services.into_iter().collect();
+            bail!("{stack} has no service {service}; it has {}", services.join(", "));
+        }
+        functions.sort();
+        Ok(Self { lambda, functions })
+    }
+
+    pub fn functions(&self) -> &[String] {
+        &self.functions
+    }
+
+    /// Lets none of the functions run, and nothing be taken from their queues and streams: a message
+    /// that is received in vain three times would be dead-lettered.
+    pub async fn stop(&self) -> Result<()> {
+        self.feed(false).await?;
+        for function in &self.functions {
+            self.lambda
+                .put_function_concurrency()
+                .function_name(function)
+                .reserved_concurrent_executions(0)
+                .send()
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Lets the functions run again, and take what has waited for them.
+    pub async fn start(&self) -> Result<()> {
+        for function in &self.functions {
+            self.lambda.delete_function_concurrency().function_name(function).send().await?;
+        }
+        self.feed(true).await
+    }
+
+    async fn feed(&self, enabled: bool) -> Result<()> {
+        for function in &self.functions {
+            let mut pages =
+                self.lambda.list_event_source_mappings().function_name(function).into_paginator().items().send();
+            while let Some(mapping) = pages.next().await.transpose()? {
+                self.lambda.update_event_source_mapping().set_uuid(mapping.uuid).enabled(enabled).send().await?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,160 @@
+//! What goes on while a part of the running system is away, and what comes back with it.
+
+#![allow(clippy::unwrap_used)]
+
+use anyhow::Result;
+use aws_sdk_sqs::types::QueueAttributeName;
+use e2e::{
+    Session, Stack,
+    policy::{self, Restriction},
+    resilience,
+};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use tokio::sync::{Mutex, MutexGuard};
+
+/// One fault at a time.
+async fn alone() -> MutexGuard<'static, ()> {
+    static FAULTS: Mutex<()> = Mutex::const_new(());
+    FAULTS.lock().await
+}
+
+/// A customer's new order for a laptop.
+async fn order(customer: &Session, user_id: u64) -> Result<String> {
+    let wish = json!({"user_id": user_id, "product_id": 2, "quantity": 1});
+    let answer = customer.post("/api/orders", wish).await?;
+    assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.body);
+    Ok(answer.body["id"].to_string())
+}
+
+fn is_reserved(order: &Value) -> bool {
+    order["stock"] == "RESERVED"
+}
+
+/// Has a queue give its messages again after a second, rather than a minute.
+async fn hasten(queue: &str) -> Result<()> {
+    let sqs = aws_sdk_sqs::Client::new(&shared::aws::sdk_config()?);
+    let url = sqs.get_queue_url().queue_name(format!("local-{queue}")).send().await?.queue_url;
+    sqs.set_queue_attributes().set_queue_url(url).attributes(QueueAttributeName::VisibilityTimeout, "1").send().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn whichever_service_is_stopped_the_others_go_on_and_it_recovers() -> Result<()> {
+    let _alone = alone().await;
+    let report = resilience::run(&Stack::from_env()?).await?;
+    println!("{report}");
+    assert_eq!(report.wrongs(), Vec::<String>::new());
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_auth_sensors_go_by_the_tokens_signature() -> Result<()> {
+    let _alone = alone().await;
+    let stack = Stack::from_env()?;
+    let (customer, _) = stack.newcomer().await?;
+    let measure = async || customer.post("/test/sensor/temperature", json!({})).await;
+    assert_eq!(measure().await?.body["auth"], "verified");
+    resilience::operate("stop-service", "auth")?;
+    let (without, sign_in) = (measure().await, customer.post("/auth/login", json!({})).await);
+    resilience::operate("start-service", "auth")?;
+    assert_eq!(without?.body["auth"], "jwt_fallback");
+    assert_eq!(sign_in?.status, StatusCode::SERVICE_UNAVAILABLE);
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_the_bus_requests_succeed_and_their_events_arrive_once_it_is_back() -> Result<()> {
+    let _alone = alone().await;
+    let stack = Stack::from_env()?;
+    let admin = stack.demo("admin").await?;
+    let (customer, user_id) = stack.newcomer().await?;
+    let relays =
+        ["auth", "users", "products", "orders", "payments", "sensors"].map(|service| format!("{service}-relay"));
+    let mut held = Vec::new();
+    for relay in &relays {
+        held.push((relay, policy::restrict(relay, Restriction::Take("events:PutEvents"))?));
+    }
+    let placed = order(&customer, user_id).await;
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    let log = "/api/events?limit=20&aggregate=Order:";
+    let logged = match &placed {
+        Ok(order) => admin.get(&format!("{log}{order}")).await,
+        Err(_) => admin.get("/api/events").await,
+    };
+    for (relay, policies) in held {
+        policy::restore(relay, &policies)?;
+    }
+    let order = placed?;
+    assert_eq!(logged?.body["data"], json!([]), "nothing is on the bus while it is away");
+    customer.eventually(&format!("/api/orders/{order}"), is_reserved).await?;
+    let created = |log: &Value| {
+        let events = log["data"].as_array().into_iter().flatten();
+        events.filter(|event| event["type"] == "order.created").count()
+    };
+    let log = admin.eventually(&format!("{log}{order}"), |log| created(log) > 0).await?;
+    assert_eq!(created(&log), 1, "{log}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_its_table_a_service_says_so_alone_and_recovers_by_itself() -> Result<()> {
+    let _alone = alone().await;
+    let stack = Stack::from_env()?;
+    let (customer, user_id) = stack.newcomer().await?;
+    hasten("products-on-order-events").await?;
+    let mut held = Vec::new();
+    for function in ["products-get", "products-list", "products-health"] {
+        held.push((function, policy::restrict(function, Restriction::Narrow("NOTHING#"))?));
+    }
+    let product = customer.get("/api/products/2").await;
+    let list = customer.get("/api/products").await;
+    let health = customer.get("/health").await;
+    let placed = order(&customer, user_id).await;
+    let orders = customer.get(&format!("/api/orders/user/{user_id}")).await;
+    for (function, policies) in held {
+        policy::restore(function, &policies)?;
+    }
+    for answer in [product?, list?] {
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{}", answer.body);
+        assert!(answer.retry_after.is_some());
+    }
+    let health = health?.body;
+    assert_eq!(
+        (&health["overall_status"], &health["services"]["products"]["status"]),
+        (&json!("degraded"), &json!("unhealthy"))
+    );
+    assert_eq!(orders?.status, StatusCode::OK);
+    assert_eq!(customer.get("/api/products/2").await?.status, StatusCode::OK);
+    customer.eventually(&format!("/api/orders/{}", placed?), is_reserved).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_consumer_cannot_handle_waits_with_its_reason_and_is_brought_home_by_a_redrive() -> Result<()> {
+    const QUEUE: &str = "products-on-order-events";
+    let _alone = alone().await;
+    let stack = Stack::from_env()?;
+    let admin = stack.demo("admin").await?;
+    let (customer, user_id) = stack.newcomer().await?;
+    hasten(QUEUE).await?;
+    let policies = policy::restrict(QUEUE, Restriction::Take("dynamodb:GetItem"))?;
+    let placed = order(&customer, user_id).await;
+    let path = format!("/api/events/dead-letters?queue={QUEUE}");
+    let waiting = match &placed {
+        Ok(order) => {
+            let of_order = |letter: &Value| letter.to_string().contains(order);
+            admin.eventually(&path, |page| page["data"].as_array().is_some_and(|all| all.iter().any(of_order))).await
+        }
+        Err(_) => Ok(Value::Null),
+    };
+    policy::restore(QUEUE, &policies)?;
+    let (order, waiting) = (placed?, waiting?);
+    let letter = waiting["data"].as_array().unwrap().iter().find(|letter| letter.to_string().contains(&order)).unwrap();
+    assert!(letter["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{letter}");
+    let redrive = admin.post(&format!("/api/events/dead-letters/{QUEUE}/redrive"), json!({})).await?;
+    assert!(redrive.status.is_success(), "{}", redrive.body);
+    customer.eventually(&format!("/api/orders/{order}"), is_reserved).await?;
+    admin.eventually(&path, |page| page["data"] == json!([])).await?;
+    Ok(())
+}
