@@ -238,6 +238,19 @@ async fn a_rebuild_that_was_interrupted_goes_on() {
 }
 
 #[tokio::test]
+async fn from_the_beginning_of_a_rebuild_on_the_queue_feeds_both_versions() {
+    let shop = shop();
+    let mut models = shop.models().await;
+    models.begin();
+    models.save(&shop.world.table).await.unwrap();
+    // Not in the log yet.
+    let event = paid(1, 7, "books", 100, "2026-02-10T10:00:00Z").event();
+    assert_eq!(shop.world.deliver(&event).await, Outcome::Handled);
+    assert_eq!(shop.world.deliver(&event).await, Outcome::Duplicate);
+    assert_eq!((shop.items(1).len(), shop.items(1)), (7, shop.items(2)));
+}
+
+#[tokio::test]
 async fn a_version_that_differs_does_not_answer_unless_that_is_accepted() {
     let shop = shop();
     for entry in history() {
