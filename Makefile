@@ -3,7 +3,7 @@ RUST_NEEDED := 91
 
 .DEFAULT_GOAL := help
 .PHONY: prerequisites help up down reset rotate-signing-key rebuild-analytics stop-service start-service logs status \
-	test test-resilience lint unit e2e tools
+	test test-resilience lint deny advisories unit e2e tools
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,7 +35,7 @@ logs: ## Follow the functions' logs: make logs SERVICE=orders
 status: ## Say what is running, and how it is
 	@$(XTASK) status
 
-test: lint unit e2e ## Run every check and test, on a stack of its own
+test: lint deny unit e2e ## Run every check and test, on a stack of its own
 
 test-resilience: ## Stop each service of the running stack in turn, and see the others go on
 	@$(XTASK) against-stack cargo run --quiet --package e2e --bin test-resilience
@@ -46,12 +46,19 @@ lint: tools
 	@$(XTASK) tool sam validate --lint --template-file template.yaml
 	@$(XTASK) tool cfn-lint infra/*.yaml
 
+deny:
+	@$(XTASK) deny licenses bans sources
+
+advisories: ## Look the dependencies up in the RustSec database, which needs the network
+	@$(XTASK) deny advisories
+
 unit:
 	cargo test --workspace --exclude e2e --lib --test '*'
 	cargo test --package e2e --test saga
 
 e2e: tools
-	@$(XTASK) with-stack cargo test --package e2e --test purchase --test access --test crash --test permissions --test degradation
+	@$(XTASK) with-stack cargo test --package e2e --test purchase --test access --test crash --test permissions --test degradation \
+		--test secrets
 
 tools:
 	@$(XTASK) tools

@@ -16,9 +16,10 @@ import socketserver
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from ministack.app import app as ministack
-from ministack.services import apigateway_v1, cloudformation, dynamodb, lambda_svc
+from ministack.services import apigateway_v1, cloudformation, dynamodb, lambda_svc, sqs
 from ministack.services.cloudformation import provisioners
 
+from failed_functions import answer_with_gateway_responses
 from leading_keys import enforce_leading_keys
 
 HOST = "127.0.0.1"
@@ -113,6 +114,16 @@ def keep_attributes():
     provisioners._update_resource = update_resource
 
 
+def keep_queues():
+    """Has MiniStack know its queues by the same URLs whatever port it listens on.
+
+    By itself it forgets those of a stack that has moved to another port. Callers are told the port they
+    have called in any case.
+    """
+    sqs.DEFAULT_PORT = "4566"
+    sqs._CANONICAL_NETLOC = f"{sqs.DEFAULT_HOST}:{sqs.DEFAULT_PORT}"
+
+
 def answer_functions_at_once():
     """Has the Runtime API send its answers without Nagle's delay, 40 ms for each call."""
     socketserver.StreamRequestHandler.disable_nagle_algorithm = True
@@ -130,7 +141,9 @@ async def asked_to_stop():
 def main():
     keep_streams()
     keep_attributes()
+    keep_queues()
     enforce_leading_keys()
+    answer_with_gateway_responses()
     answer_functions_at_once()
     config = Config()
     config.bind = [f"{HOST}:{EMULATOR_PORT}", f"{HOST}:{API_PORT}"]

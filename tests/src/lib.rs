@@ -5,6 +5,7 @@
 
 pub mod policy;
 pub mod resilience;
+pub mod secrets;
 
 use std::{
     env, fs,
@@ -52,9 +53,10 @@ impl Stack {
         let missing = "no stack: run `make e2e`";
         let base_url = env::var("QUAYSIDE_BASE_URL").context(missing)?;
         let file = env::var("QUAYSIDE_LOCAL_JSON").context(missing)?;
-        let credentials = serde_json::from_str(&fs::read_to_string(&file)?)?;
+        let credentials: Value = serde_json::from_str(&fs::read_to_string(&file)?)?;
         let home = Path::new(&file).parent().context(missing)?.to_owned();
         let client = Client::builder().timeout(Duration::from_secs(60)).build()?;
+        secrets::note(&home, &credentials)?;
         Ok(Self { client, base_url, credentials, home })
     }
 
@@ -93,8 +95,10 @@ impl Stack {
     /// Signs in with the document's form.
     pub async fn sign_in(&self, username: &str, password: &str) -> Result<Session> {
         let form = [("username", username), ("password", password)];
+        secrets::note_all(&self.home, &[password])?;
         let response = self.client.post(format!("{}/auth/token", self.base_url)).form(&form).send().await?;
         let body: Value = response.json().await?;
+        secrets::note(&self.home, &body)?;
         let token = body["access_token"].as_str().with_context(|| format!("no token: {body}"))?;
         Ok(Session { token: Some(token.to_owned()), ..self.nobody() })
     }
@@ -156,17 +160,18 @@ impl Session {
 
     pub async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Result<Answer> {
         let request = self.request(method, path);
-        let request = match body {
-            Some(body) => request.json(&body),
+        let request = match &body {
+            Some(body) => request.json(body),
             None => request,
         };
-        answer(request).await
+        secrets::note(&self.stack.home, &body.unwrap_or_default())?;
+        self.answer(request).await
     }
 
     /// Posts `name=value` pairs as they stand.
     pub async fn post_form(&self, path: &str, form: &str) -> Result<Answer> {
         let request = self.request(Method::POST, path).header("content-type", "application/x-www-form-urlencoded");
-        answer(request.body(form.to_owned())).await
+        self.answer(request.body(form.to_owned())).await
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -196,12 +201,14 @@ impl Session {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
-}
 
-async fn answer(request: RequestBuilder) -> Result<Answer> {
-    let response = request.send().await?;
-    let status = response.status();
-    let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let body = serde_json::from_slice(&response.bytes().await?).unwrap_or_default();
-    Ok(Answer { status, retry_after, body })
+    async fn answer(&self, request: RequestBuilder) -> Result<Answer> {
+        let response = request.send().await?;
+        let status = response.status();
+        let retry_after =
+            response.headers().get("retry-after").and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let body = serde_json::from_slice(&response.bytes().await?).unwrap_or_default();
+        secrets::note(&self.stack.home, &body)?;
+        Ok(Answer { status, retry_after, body })
+    }
 }

@@ -1,7 +1,7 @@
 //! Deploying the stack to its emulator with the stock SAM CLI.
 
 use std::{
-    fs,
+    env, fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -20,6 +20,9 @@ const PACKAGES: &str = "target/packages";
 
 const STAGE: &str = "live";
 
+/// The origins whose pages may use the API, separated by commas.
+const ORIGINS_VARIABLE: &str = "QUAYSIDE_ALLOWED_ORIGINS";
+
 /// The operator's command line, which is built with the functions.
 pub const OPERATOR: &str = "target/lambda/quayside-operator/bootstrap";
 
@@ -27,14 +30,17 @@ pub const OPERATOR: &str = "target/lambda/quayside-operator/bootstrap";
 pub struct Release {
     digest: String,
     public_keys: String,
+    allowed_origins: String,
 }
 
 impl Release {
     /// What would be deployed now.
     pub fn of(settings: &Settings) -> Result<Self> {
         let public_keys = public_keys(settings)?;
+        let allowed_origins = env::var(ORIGINS_VARIABLE).unwrap_or_default();
         let mut hash = Sha256::new();
         hash.update(&public_keys);
+        hash.update(&allowed_origins);
         let mut files = vec![settings.root.join("template.yaml")];
         files.extend(files_in(&settings.root.join("infra"))?);
         for function in files_in(&settings.root.join("target/lambda"))? {
@@ -44,7 +50,7 @@ impl Release {
             hash.update(file.to_string_lossy().as_bytes());
             hash.update(Sha256::digest(fs::read(file)?));
         }
-        Ok(Self { digest: format!("{:x}", hash.finalize()), public_keys })
+        Ok(Self { digest: format!("{:x}", hash.finalize()), public_keys, allowed_origins })
     }
 
     /// Whether this is what the stack's emulator runs.
@@ -66,10 +72,14 @@ impl Release {
             .args(["--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"])
             .arg("--parameter-overrides")
             .arg(format!("JwtPublicKeys={}", self.public_keys))
+            .arg(format!("AllowedOrigins=\"{}\"", self.allowed_origins))
             .arg(format!("Architecture={}", build::architecture()));
         logged(sam, &settings.log("deploy"))?;
         let mut publish = settings.tool("python");
         publish.args(["localstack/publish_api.py", STACK, STAGE]);
+        if !self.allowed_origins.is_empty() {
+            publish.arg("--cors");
+        }
         logged(publish, &settings.log("publish"))?;
         fs::write(marker(settings), &self.digest)?;
         Ok(())

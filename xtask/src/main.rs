@@ -63,6 +63,11 @@ enum Command {
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<String>,
     },
+    /// Check the dependencies with cargo-deny: `deny licenses bans sources`.
+    Deny {
+        #[arg(required = true)]
+        checks: Vec<String>,
+    },
     /// Run a command against the local stack that is running.
     AgainstStack {
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
@@ -104,6 +109,7 @@ fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Tools => tools::install(&settings)?,
         Command::Tool { command } => return tools::run(&settings, &command),
+        Command::Deny { checks } => return tools::deny(&settings, &checks),
         Command::AgainstStack { command } => return stack::against(&settings, &command),
         Command::WithStack { command } => return stack::with_stack(&command),
     }

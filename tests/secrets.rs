@@ -1,0 +1,57 @@
+//! No secret in a log. Cargo runs test programs in the order of their names: this one comes after the
+//! others, and reads what they have caused to be logged.
+
+#![allow(clippy::unwrap_used)]
+
+use std::{collections::BTreeMap, fs, process::Command};
+
+use aho_corasick::AhoCorasick;
+use anyhow::{Result, ensure};
+use e2e::{Stack, secrets};
+use serde_json::json;
+use uuid::Uuid;
+
+/// What all functions of the stack have logged.
+fn functions_log() -> Result<String> {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let python = format!("{root}/.quayside/tools/bin/python");
+    let output = Command::new(python).arg(format!("{root}/tests/log_messages.py")).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// How often each secret is in a log, by its first characters.
+fn leaks(secrets: &[String], log: &str) -> Result<BTreeMap<String, usize>> {
+    let mut leaks = BTreeMap::new();
+    for found in AhoCorasick::new(secrets)?.find_iter(log) {
+        let secret = &secrets[found.pattern().as_usize()];
+        *leaks.entry(secret.chars().take(6).collect()).or_default() += 1;
+    }
+    Ok(leaks)
+}
+
+#[tokio::test]
+async fn none_of_the_secrets_that_the_suite_used_is_in_any_log() -> Result<()> {
+    let stack = Stack::from_env()?;
+    let (customer, _) = stack.newcomer().await?;
+    customer.with_api_key(&stack.api_key()).get("/registry").await?;
+    let trace = Uuid::new_v4().to_string();
+    stack.nobody().post("/auth/login", json!({"username": trace, "password": Uuid::new_v4().to_string()})).await?;
+    let signing_keys = fs::read_to_string(stack.home().join("signing-key.json"))?;
+    secrets::note(stack.home(), &serde_json::from_str(&signing_keys)?)?;
+    let secrets: Vec<String> = secrets::noted(stack.home())?.into_iter().collect();
+    let log = functions_log()?;
+    assert!(log.matches("\"served\"").count() > 3, "the log is the functions'");
+    assert_eq!(leaks(&secrets, &log)?, BTreeMap::new());
+    let emulator = fs::read_to_string(stack.home().join("logs/emulator.log"))?;
+    assert_eq!(leaks(&secrets, &emulator)?, BTreeMap::new());
+    println!("{} secrets are not in {} MB of logs", secrets.len(), (log.len() + emulator.len()) / 1_000_000);
+    Ok(())
+}
+
+#[test]
+fn a_secret_that_is_in_a_log_is_found() {
+    let secrets = ["correct horse battery".to_owned(), "qsk_1_abcdef".to_owned()];
+    let log = "{\"password\":\"correct horse battery\"} and correct horse battery again";
+    assert_eq!(leaks(&secrets, log).unwrap(), BTreeMap::from([("correc".to_owned(), 2)]));
+}
