@@ -2,8 +2,8 @@ XTASK = $(MAKE) --silent prerequisites && cargo run --quiet --package xtask --
 RUST_NEEDED := 91
 
 .DEFAULT_GOAL := help
-.PHONY: prerequisites help up down reset rotate-signing-key stop-service start-service logs mail status test \
-	test-resilience soak lint deny advisories unit e2e tools
+.PHONY: prerequisites help up down reset rotate-signing-key rebuild-analytics stop-service start-service logs mail \
+	status test test-resilience soak lint deny advisories unit e2e tools
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ reset: ## Stop it and forget the data
 
 rotate-signing-key: ## Let a new key sign the access tokens, without signing anyone out
 	@$(XTASK) rotate-signing-key
+
+rebuild-analytics: ## Make analytics' read model anew from the log of events, while the old one answers
+	@$(XTASK) rebuild-analytics
 
 stop-service: ## Let no function of a service run: make stop-service SERVICE=auth
 	@$(XTASK) stop-service $(SERVICE) $(if $(STACK),--stack $(STACK))

@@ -42,6 +42,15 @@ pub fn rotate_signing_key(settings: &Settings) -> Result<()> {
     Ok(())
 }
 
+/// Makes the read model of analytics anew, while the old one goes on answering.
+pub fn rebuild_analytics(settings: &Settings) -> Result<()> {
+    if emulator::running(settings).is_none() {
+        bail!("The local stack is down. Start it with: make up");
+    }
+    print!("{}", step("Rebuilding the read model of analytics", || deploy::rebuild_analytics(settings))?);
+    Ok(())
+}
+
 fn prepare(settings: &Settings) -> Result<()> {
     tools::check_compiler()?;
     tools::install(settings)?;
