@@ -1,4 +1,4 @@
-XTASK = $(MAKE) --silent prerequisites && cargo run --quiet --package xtask --
+XTASK = $(MAKE) --silent prerequisites && cargo run --quiet --target-dir target/xtask --package xtask --
 RUST_NEEDED := 91
 
 .DEFAULT_GOAL := help
@@ -75,4 +75,4 @@ prerequisites:
 		|| { echo "Rust 1.$(RUST_NEEDED) or newer is needed: rustup update"; exit 1; }
 	@command -v cc >/dev/null || command -v gcc >/dev/null || command -v clang >/dev/null \
 		|| { echo "A C compiler is needed and not on the PATH. On Debian and Ubuntu: apt install build-essential"; exit 1; }
-	@[ -x target/debug/xtask ] || echo "▸ Building the commands themselves"
+	@[ -x target/xtask/debug/xtask ] || echo "▸ Building the commands themselves"
