@@ -195,9 +195,9 @@ impl ApiKeyRecord {
     }
 
     /// How long the requests of now are counted together.
-    pub(super) fn seconds_to_next_window() -> u64 {
+    pub(super) fn seconds_to_next_window() -> u32 {
         let passed = Timestamp::now().unix_seconds().rem_euclid(RATE_WINDOW_SECONDS);
-        (RATE_WINDOW_SECONDS - passed).unsigned_abs()
+        u32::try_from(RATE_WINDOW_SECONDS - passed).unwrap_or(1)
     }
 
     fn request_count(&self) -> Update {
