@@ -2,8 +2,8 @@ XTASK = $(MAKE) --silent prerequisites && cargo run --quiet --package xtask --
 RUST_NEEDED := 91
 
 .DEFAULT_GOAL := help
-.PHONY: prerequisites help up down reset rotate-signing-key rebuild-analytics stop-service start-service logs status \
-	test test-resilience lint deny advisories unit e2e tools
+.PHONY: prerequisites help up down reset rotate-signing-key rebuild-analytics stop-service start-service logs mail \
+	status test test-resilience soak lint deny advisories unit e2e tools
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ start-service: ## Let them run again: make start-service SERVICE=auth
 logs: ## Follow the functions' logs: make logs SERVICE=orders
 	@$(XTASK) logs $(SERVICE)
 
+mail: ## Show the e-mails and SMS that were sent: make mail TO=anna@example.com
+	@$(XTASK) mail $(TO)
+
 status: ## Say what is running, and how it is
 	@$(XTASK) status
 
@@ -39,6 +42,9 @@ test: lint deny unit e2e ## Run every check and test, on a stack of its own
 
 test-resilience: ## Stop each service of the running stack in turn, and see the others go on
 	@$(XTASK) against-stack cargo run --quiet --package e2e --bin test-resilience
+
+soak: tools ## Ten minutes of customers and faults on a stack of its own, then a check that nothing is lost or doubled
+	@$(XTASK) with-stack cargo run --quiet --package e2e --bin soak -- $(or $(MINUTES),10)
 
 lint: tools
 	cargo fmt --all --check
@@ -58,7 +64,7 @@ unit:
 
 e2e: tools
 	@$(XTASK) with-stack cargo test --package e2e --test purchase --test access --test crash --test permissions --test degradation \
-		--test secrets
+		--test integrity --test notifications --test secrets
 
 tools:
 	@$(XTASK) tools

@@ -2,14 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::{collections::HashMap, fs};
+use std::{collections::HashMap, fs, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use e2e::{Session, Stack};
 use futures::{StreamExt, TryStreamExt};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -123,8 +123,25 @@ impl World {
             }
             filled = filled.replace("$order", &order.to_string());
         }
+        if filled.contains("$notification") {
+            filled = filled.replace("$notification", &notification(admin, &self.values["$customer"]).await?);
+        }
         Ok(filled)
     }
+}
+
+/// The id of a new notification of this user, which there can be once notifications has heard of the user.
+async fn notification(admin: &Session, user_id: &str) -> Result<String> {
+    let body = json!({"user_id": user_id.parse::<u64>()?, "channel": "email", "template": "message",
+        "params": {"subject": "Hello", "body": "Hello"}});
+    for _ in 0..100 {
+        let made = admin.post("/api/notifications/send", body.clone()).await?;
+        if made.status == StatusCode::CREATED {
+            return Ok(made.body["id"].to_string());
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    bail!("user {user_id} stays unknown to notifications")
 }
 
 /// A new API key's text and id.

@@ -85,7 +85,7 @@ impl Failures {
     }
 
     /// Keeps the records, or says in the log that it could not: the messages come again either way.
-    pub(crate) async fn keep(&self, records: Vec<FailureRecord>) {
+    pub async fn keep(&self, records: Vec<FailureRecord>) {
         if records.is_empty() {
             return;
         }

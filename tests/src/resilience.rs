@@ -10,7 +10,8 @@ use tokio::time::{Instant, sleep};
 use crate::{Answer, Session, Stack};
 
 /// The services, in the order in which they are stopped.
-pub const SERVICES: [&str; 7] = ["auth", "users", "products", "orders", "payments", "sensors", "events"];
+pub const SERVICES: [&str; 8] =
+    ["auth", "users", "products", "orders", "payments", "sensors", "events", "notifications"];
 
 /// How long a service may take to recover: a breaker that has opened lets no probe pass for 30 s.
 const RECOVERY: Duration = Duration::from_secs(60);
@@ -28,13 +29,14 @@ struct Journey {
     as_admin: bool,
 }
 
-const JOURNEYS: [Journey; 8] = [
+const JOURNEYS: [Journey; 9] = [
     journey("sign in", &["auth"], true, "/auth/login"),
     journey("profile", &[], false, "/api/users/$user/profile"),
     journey("catalogue", &["products"], false, "/api/products"),
     journey("order", &["orders"], true, "/api/orders"),
     journey("payments", &["payments"], false, "/api/payments"),
     journey("sensor", &["sensors"], true, "/test/sensor/temperature"),
+    journey("notifications", &["notifications"], false, "/api/notifications/user/$user"),
     Journey { as_admin: true, ..journey("event log", &["events"], false, "/kafka/logs?limit=1") },
     Journey { as_admin: true, ..journey("dashboard", &[], false, "/api/dashboard") },
 ];
@@ -96,13 +98,13 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:<10}", "stopped")?;
+        write!(f, "{:<13}", "stopped")?;
         for journey in &JOURNEYS {
             write!(f, " {:<13}", journey.name)?;
         }
         writeln!(f, " {:<16} recovered in", "breakers")?;
         for Trial { service, outcomes, breakers, recovered_in } in &self.0 {
-            write!(f, "{service:<10}")?;
+            write!(f, "{service:<13}")?;
             for outcome in outcomes {
                 write!(f, " {outcome:<13}")?;
             }

@@ -20,6 +20,9 @@ const PACKAGES: &str = "target/packages";
 
 const STAGE: &str = "live";
 
+/// The address that e-mails are from.
+const MAIL_FROM: &str = "no-reply@quayside.example";
+
 /// The origins whose pages may use the API, separated by commas.
 const ORIGINS_VARIABLE: &str = "QUAYSIDE_ALLOWED_ORIGINS";
 
@@ -73,7 +76,8 @@ impl Release {
             .arg("--parameter-overrides")
             .arg(format!("JwtPublicKeys={}", self.public_keys))
             .arg(format!("AllowedOrigins=\"{}\"", self.allowed_origins))
-            .arg(format!("Architecture={}", build::architecture()));
+            .arg(format!("Architecture={}", build::architecture()))
+            .arg(format!("MailFrom={MAIL_FROM}"));
         logged(sam, &settings.log("deploy"))?;
         let mut publish = settings.tool("python");
         publish.args(["localstack/publish_api.py", STACK, STAGE]);
@@ -81,6 +85,9 @@ impl Release {
             publish.arg("--cors");
         }
         logged(publish, &settings.log("publish"))?;
+        let mut verify = settings.tool("python");
+        verify.args(["localstack/verify_sender.py", MAIL_FROM]);
+        logged(verify, &settings.log("verify-sender"))?;
         fs::write(marker(settings), &self.digest)?;
         Ok(())
     }

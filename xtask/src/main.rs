@@ -5,6 +5,7 @@ mod deploy;
 mod emulator;
 mod http;
 mod logs;
+mod mail;
 mod progress;
 mod settings;
 mod stack;
@@ -40,6 +41,11 @@ enum Command {
     Logs {
         /// Only this service's functions.
         service: Option<String>,
+    },
+    /// Show the e-mails and SMS that were sent.
+    Mail {
+        /// Only to this address or number.
+        to: Option<String>,
     },
     /// Say what is running, and how it is.
     Status,
@@ -100,6 +106,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::RotateSigningKey => stack::rotate_signing_key(&settings)?,
         Command::RebuildAnalytics => stack::rebuild_analytics(&settings)?,
         Command::Logs { service } => logs::follow(&settings, service.as_deref())?,
+        Command::Mail { to } => mail::show(&settings, to.as_deref())?,
         Command::Status => return stack::status(&settings),
         Command::StopService { service, stack } => {
             return stack::operate(&settings, stack.as_deref(), &["stop-service", "--service", &service]);

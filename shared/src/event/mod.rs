@@ -4,6 +4,7 @@
 //! that an old consumer could misread is a new version, which consumers must learn first.
 
 mod inventory;
+mod notification;
 mod order;
 mod payment;
 mod product;
@@ -15,6 +16,9 @@ use uuid::Uuid;
 
 pub use self::{
     inventory::{InventoryRejected, InventoryReleased, InventoryReserved},
+    notification::{
+        Category, Channel, NotificationFailed, NotificationFailure, NotificationRequested, NotificationSent,
+    },
     order::{CancelReason, OrderCancelled, OrderConfirmed, OrderCreated, OrderStatus, OrderStatusChanged},
     payment::{PaymentCompleted, PaymentFailed, PaymentRefunded, RefundReason, RefundRequested},
     product::{ProductCreated, ProductUpdated},

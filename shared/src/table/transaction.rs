@@ -176,6 +176,11 @@ impl Transaction {
         self.write(label, kind, Some(condition))
     }
 
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.writes.is_empty() && self.error.is_none()
+    }
+
     /// The writes of this transaction, and of another.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
