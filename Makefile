@@ -1,9 +1,9 @@
-XTASK = $(MAKE) --silent prerequisites && cargo run --quiet --package xtask --
+XTASK = $(MAKE) --silent prerequisites && cargo run --quiet --target-dir target/xtask --package xtask --
 RUST_NEEDED := 91
 
 .DEFAULT_GOAL := help
-.PHONY: prerequisites help up down reset rotate-signing-key stop-service start-service logs mail status test \
-	test-resilience lint deny advisories unit e2e tools
+.PHONY: prerequisites help up down reset rotate-signing-key rebuild-analytics stop-service start-service logs mail \
+	status test test-resilience soak lint deny advisories unit e2e tools
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ reset: ## Stop it and forget the data
 
 rotate-signing-key: ## Let a new key sign the access tokens, without signing anyone out
 	@$(XTASK) rotate-signing-key
+
+rebuild-analytics: ## Make analytics' read model anew from the log of events, while the old one answers
+	@$(XTASK) rebuild-analytics
 
 stop-service: ## Let no function of a service run: make stop-service SERVICE=auth
 	@$(XTASK) stop-service $(SERVICE) $(if $(STACK),--stack $(STACK))
@@ -40,6 +43,9 @@ test: lint deny unit e2e ## Run every check and test, on a stack of its own
 test-resilience: ## Stop each service of the running stack in turn, and see the others go on
 	@$(XTASK) against-stack cargo run --quiet --package e2e --bin test-resilience
 
+soak: tools ## Ten minutes of customers and faults on a stack of its own, then a check that nothing is lost or doubled
+	@$(XTASK) with-stack cargo run --quiet --package e2e --bin soak -- $(or $(MINUTES),10)
+
 lint: tools
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- --deny warnings
@@ -58,7 +64,7 @@ unit:
 
 e2e: tools
 	@$(XTASK) with-stack cargo test --package e2e --test purchase --test access --test crash --test permissions --test degradation \
-		--test secrets --test notifications
+		--test integrity --test notifications --test secrets
 
 tools:
 	@$(XTASK) tools
@@ -69,4 +75,4 @@ prerequisites:
 		|| { echo "Rust 1.$(RUST_NEEDED) or newer is needed: rustup update"; exit 1; }
 	@command -v cc >/dev/null || command -v gcc >/dev/null || command -v clang >/dev/null \
 		|| { echo "A C compiler is needed and not on the PATH. On Debian and Ubuntu: apt install build-essential"; exit 1; }
-	@[ -x target/debug/xtask ] || echo "▸ Building the commands themselves"
+	@[ -x target/xtask/debug/xtask ] || echo "▸ Building the commands themselves"

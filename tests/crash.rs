@@ -5,27 +5,13 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
-use std::{env, fs, process::Command, time::Duration};
+use std::time::Duration;
 
 use anyhow::Result;
-use e2e::{Session, Stack};
+use e2e::{Session, Stack, processes};
 use reqwest::StatusCode;
 use serde_json::json;
 use uuid::Uuid;
-
-/// Kills this stack's processes of a function, as a lost host would.
-fn kill(function: &str) -> Result<()> {
-    let marks =
-        [format!("AWS_LAMBDA_FUNCTION_NAME={function}"), format!("AWS_ENDPOINT_URL={}", env::var("AWS_ENDPOINT_URL")?)];
-    for process in fs::read_dir("/proc")?.flatten() {
-        let environment = fs::read(process.path().join("environ")).unwrap_or_default();
-        let has = |mark: &String| environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes());
-        if marks.iter().all(has) {
-            Command::new("kill").arg("-KILL").arg(process.file_name()).status()?;
-        }
-    }
-    Ok(())
-}
 
 async fn orders(customer: &Session, user_id: u64) -> Result<usize> {
     let list = customer.get(&format!("/api/orders/user/{user_id}?limit=100")).await?;
@@ -50,7 +36,7 @@ async fn a_request_whose_function_is_killed_after_its_write_is_repeated_and_is_o
         let request = keyed.post("/api/orders", wish.clone());
         let kill = async {
             tokio::time::sleep(Duration::from_micros(500 * (rounds as u64 % 30))).await;
-            kill("local-orders-create")
+            processes::kill("local-orders-create")
         };
         let (answer, killed) = tokio::join!(request, kill);
         killed?;

@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used)]
 
 use anyhow::Result;
-use aws_sdk_sqs::types::QueueAttributeName;
 use e2e::{
     Session, Stack,
     policy::{self, Restriction},
@@ -29,14 +28,6 @@ async fn order(customer: &Session, user_id: u64) -> Result<String> {
 
 fn is_reserved(order: &Value) -> bool {
     order["stock"] == "RESERVED"
-}
-
-/// Has a queue give its messages again after a second, rather than a minute.
-async fn hasten(queue: &str) -> Result<()> {
-    let sqs = aws_sdk_sqs::Client::new(&shared::aws::sdk_config()?);
-    let url = sqs.get_queue_url().queue_name(format!("local-{queue}")).send().await?.queue_url;
-    sqs.set_queue_attributes().set_queue_url(url).attributes(QueueAttributeName::VisibilityTimeout, "1").send().await?;
-    Ok(())
 }
 
 #[tokio::test]
@@ -102,7 +93,7 @@ async fn without_its_table_a_service_says_so_alone_and_recovers_by_itself() -> R
     let _alone = alone().await;
     let stack = Stack::from_env()?;
     let (customer, user_id) = stack.newcomer().await?;
-    hasten("products-on-order-events").await?;
+    policy::hasten("products-on-order-events").await?;
     let mut held = Vec::new();
     for function in ["products-get", "products-list", "products-health"] {
         held.push((function, policy::restrict(function, Restriction::Narrow("NOTHING#"))?));
@@ -137,7 +128,7 @@ async fn what_a_consumer_cannot_handle_waits_with_its_reason_and_is_brought_home
     let stack = Stack::from_env()?;
     let admin = stack.demo("admin").await?;
     let (customer, user_id) = stack.newcomer().await?;
-    hasten(QUEUE).await?;
+    policy::hasten(QUEUE).await?;
     let policies = policy::restrict(QUEUE, Restriction::Take("dynamodb:GetItem"))?;
     let placed = order(&customer, user_id).await;
     let path = format!("/api/events/dead-letters?queue={QUEUE}");

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::time::{Duration, Instant};
+
 use anyhow::Result;
 use e2e::{Session, Stack};
 use futures::future::try_join_all;
@@ -45,6 +47,36 @@ async fn a_stranger_signs_up_and_buys_a_laptop() -> Result<()> {
     let paid = customer.eventually(&path, |order| order["confirmed"] == true).await?;
     assert_eq!((&paid["status"], &paid["stock"]), (&json!("PAID"), &json!("RESERVED")));
     customer.eventually(&format!("/api/users/{user_id}"), |user| user["id"] == user_id).await?;
+    Ok(())
+}
+
+/// What a customer's purchases come to, once that is as expected.
+async fn spending(customer: &Session, expected: impl Fn(&Value) -> bool) -> Result<Value> {
+    let ask = json!({"metric": "spending_trends", "scope": "user", "granularity": "month",
+        "from": "2026-01-01", "to": "2035-12-31"});
+    let started = Instant::now();
+    loop {
+        let answer = customer.post("/api/analytics/query", ask.clone()).await?;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        if expected(&answer.body["data"]) {
+            return Ok(answer.body["data"].clone());
+        }
+        assert!(started.elapsed() < Duration::from_secs(30), "{}", answer.body);
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_purchase_and_its_refund_come_to_the_customers_figures_under_the_products_category() -> Result<()> {
+    let stack = Stack::from_env()?;
+    let (customer, user_id) = stack.newcomer().await?;
+    let path = order(&customer, user_id, 2, 3).await?;
+    customer.post("/api/payments", json!({"order_id": id_of(&path)})).await?;
+    let data = spending(&customer, |data| data["spent"] == 2999.97).await?;
+    assert_eq!(data["categories"][0]["category"], "computers");
+    customer.delete(&path).await?;
+    let data = spending(&customer, |data| data["refunded"] == 2999.97).await?;
+    assert_eq!((&data["net"], &data["categories"][0]["category"]), (&json!(0.0), &json!("computers")));
     Ok(())
 }
 

@@ -274,8 +274,9 @@ async fn attempt(consumer: &dyn Consumer, delivery: &Delivery) -> Result<Outcome
         }
     });
     let outcome = outcome.await;
-    if let Err(error) = &outcome {
-        tracing::error!(%error, "an event was not handled");
+    match &outcome {
+        Ok(outcome) => tracing::info!(?outcome, "an event was handled"),
+        Err(error) => tracing::error!(%error, "an event was not handled"),
     }
     outcome
 }

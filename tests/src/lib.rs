@@ -3,9 +3,12 @@
 //! `QUAYSIDE_BASE_URL` and `QUAYSIDE_LOCAL_JSON` say which stack; `cargo run -p xtask -- with-stack`
 //! starts one and sets them.
 
+pub mod integrity;
 pub mod policy;
+pub mod processes;
 pub mod resilience;
 pub mod secrets;
+pub mod soak;
 
 use std::{
     env, fs,

@@ -1,4 +1,4 @@
-//! What a function's role allows, restricted for a while.
+//! What a function's role allows, restricted for a while, and how soon what fails by that comes again.
 
 use std::{
     io::Write,
@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use aws_sdk_sqs::types::QueueAttributeName;
 
 /// What is taken away.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +29,14 @@ pub fn restrict(function: &str, restriction: Restriction<'_>) -> Result<Vec<u8>>
 /// Puts a function's policies back.
 pub fn restore(function: &str, policies: &[u8]) -> Result<()> {
     run(&["give", &format!("local-{function}")], policies).map(|_| ())
+}
+
+/// Has a consumer's queue give its messages again after a second, rather than a minute.
+pub async fn hasten(queue: &str) -> Result<()> {
+    let sqs = aws_sdk_sqs::Client::new(&shared::aws::sdk_config()?);
+    let url = sqs.get_queue_url().queue_name(format!("local-{queue}")).send().await?.queue_url;
+    sqs.set_queue_attributes().set_queue_url(url).attributes(QueueAttributeName::VisibilityTimeout, "1").send().await?;
+    Ok(())
 }
 
 fn run(arguments: &[&str], input: &[u8]) -> Result<Vec<u8>> {

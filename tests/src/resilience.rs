@@ -10,8 +10,8 @@ use tokio::time::{Instant, sleep};
 use crate::{Answer, Session, Stack};
 
 /// The services, in the order in which they are stopped.
-pub const SERVICES: [&str; 8] =
-    ["auth", "users", "products", "orders", "payments", "sensors", "events", "notifications"];
+pub const SERVICES: [&str; 9] =
+    ["auth", "users", "products", "orders", "payments", "sensors", "events", "notifications", "analytics"];
 
 /// How long a service may take to recover: a breaker that has opened lets no probe pass for 30 s.
 const RECOVERY: Duration = Duration::from_secs(60);
@@ -29,7 +29,7 @@ struct Journey {
     as_admin: bool,
 }
 
-const JOURNEYS: [Journey; 9] = [
+const JOURNEYS: [Journey; 10] = [
     journey("sign in", &["auth"], true, "/auth/login"),
     journey("profile", &[], false, "/api/users/$user/profile"),
     journey("catalogue", &["products"], false, "/api/products"),
@@ -37,6 +37,7 @@ const JOURNEYS: [Journey; 9] = [
     journey("payments", &["payments"], false, "/api/payments"),
     journey("sensor", &["sensors"], true, "/test/sensor/temperature"),
     journey("notifications", &["notifications"], false, "/api/notifications/user/$user"),
+    journey("figures", &["analytics"], true, "/api/analytics/query"),
     Journey { as_admin: true, ..journey("event log", &["events"], false, "/kafka/logs?limit=1") },
     Journey { as_admin: true, ..journey("dashboard", &[], false, "/api/dashboard") },
 ];
@@ -166,6 +167,7 @@ impl Visitor {
         let body = match journey.name {
             "sign in" => json!({"username": "nobody", "password": "password123"}),
             "order" => json!({"user_id": self.user_id, "product_id": 2, "quantity": 1}),
+            "figures" => json!({"metric": "cash_flow", "scope": "user", "from": "2026-01-01", "to": "2026-02-01"}),
             _ => json!({}),
         };
         let method = if journey.is_post { Method::POST } else { Method::GET };

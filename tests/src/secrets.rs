@@ -38,8 +38,8 @@ pub fn note(home: &Path, document: &Value) -> Result<()> {
 
 /// Notes texts that are secrets.
 pub fn note_all(home: &Path, secrets: &[&str]) -> Result<()> {
-    let lines: String =
-        secrets.iter().filter(|secret| secret.len() >= SHORTEST).map(|secret| format!("{secret}\n")).collect();
+    let lines = secrets.iter().flat_map(|secret| secret.lines()).filter(|line| line.len() >= SHORTEST);
+    let lines: String = lines.map(|line| format!("{line}\n")).collect();
     if lines.is_empty() {
         return Ok(());
     }

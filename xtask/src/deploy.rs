@@ -140,6 +140,15 @@ pub fn rotate_signing_key(settings: &Settings) -> Result<()> {
     Ok(())
 }
 
+/// Rebuilds the read model of analytics, and says what came of it.
+pub fn rebuild_analytics(settings: &Settings) -> Result<String> {
+    let output = operator(settings).args(["rebuild-analytics", "--stack", STACK]).output()?;
+    if !output.status.success() {
+        bail!("The read model was not rebuilt: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
 /// Makes the stack ready to use, and prints how.
 pub fn initialise(settings: &Settings) -> Result<String> {
     let output = operator(settings)

@@ -53,8 +53,7 @@ fn command_line(pid: u32) -> Option<Vec<u8>> {
 
 /// Starts the emulator on its two ports of 127.0.0.1, with the state of its last stop.
 pub fn start(settings: &Settings) -> Result<()> {
-    check_port(settings.emulator_port, EMULATOR_PORT_VARIABLE)?;
-    check_port(settings.api_port, API_PORT_VARIABLE)?;
+    check_free_ports(settings)?;
     fs::create_dir_all(settings.home.join("logs"))?;
     let log = settings.log("emulator");
     let output = File::create(&log)?;
@@ -126,6 +125,15 @@ pub fn stop(settings: &Settings) -> Result<()> {
 fn signal(pid: u32, name: &str) -> Result<()> {
     Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status()?;
     Ok(())
+}
+
+/// Says which of the two ports cannot be had, and how to choose another.
+pub fn check_free_ports(settings: &Settings) -> Result<()> {
+    if settings.emulator_port == settings.api_port {
+        bail!("{EMULATOR_PORT_VARIABLE} and {API_PORT_VARIABLE} must be two ports");
+    }
+    check_port(settings.emulator_port, EMULATOR_PORT_VARIABLE)?;
+    check_port(settings.api_port, API_PORT_VARIABLE)
 }
 
 fn check_port(port: u16, variable: &str) -> Result<()> {

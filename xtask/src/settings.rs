@@ -3,6 +3,7 @@
 use std::{
     env, fs,
     net::TcpListener,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -50,6 +51,11 @@ impl Settings {
     /// Keeps the ports for the commands that come after, until the stack is reset.
     pub fn remember_ports(&self) -> Result<()> {
         Ok(fs::write(self.home.join(PORTS), format!("{} {}", self.api_port, self.emulator_port))?)
+    }
+
+    /// Makes the stack's folder, which holds keys and passwords, for its owner alone.
+    pub fn make_home(&self) -> Result<()> {
+        make_private(&self.home)
     }
 
     /// Whether the running stack is on these ports.
@@ -129,6 +135,12 @@ impl Settings {
     }
 }
 
+/// Makes a folder that only its owner may look into.
+pub fn make_private(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder)?;
+    Ok(fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?)
+}
+
 /// The ports of the API and of the emulator that the stack was started on.
 fn remembered_ports(home: &Path) -> Option<(u16, u16)> {
     let text = fs::read_to_string(home.join(PORTS)).ok()?;
@@ -137,14 +149,15 @@ fn remembered_ports(home: &Path) -> Option<(u16, u16)> {
 }
 
 fn root() -> Result<PathBuf> {
-    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let xtask = env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned());
+    let xtask = Path::new(&xtask);
     Ok(xtask.parent().context("xtask is not in a repository")?.to_owned())
 }
 
 fn port(variable: &str, default: u16) -> Result<u16> {
     match env::var(variable) {
-        Ok(text) => text.parse().with_context(|| format!("{variable} is not a port: {text}")),
-        Err(_) => Ok(default),
+        Ok(text) if !text.is_empty() => text.parse().with_context(|| format!("{variable} is not a port: {text}")),
+        _ => Ok(default),
     }
 }
 

@@ -24,6 +24,9 @@ const HEALTH_TIMEOUT: Duration = Duration::from_secs(60);
 /// Builds, starts, deploys and initialises whatever is not yet.
 pub fn up(settings: &Settings) -> Result<()> {
     let _lock = lock(settings)?;
+    if emulator::running(settings).is_none() {
+        emulator::check_free_ports(settings)?;
+    }
     prepare(settings)?;
     let usage = start(settings)?;
     println!("{usage}");
@@ -42,6 +45,15 @@ pub fn rotate_signing_key(settings: &Settings) -> Result<()> {
     Ok(())
 }
 
+/// Makes the read model of analytics anew, while the old one goes on answering.
+pub fn rebuild_analytics(settings: &Settings) -> Result<()> {
+    if emulator::running(settings).is_none() {
+        bail!("The local stack is down. Start it with: make up");
+    }
+    print!("{}", step("Rebuilding the read model of analytics", || deploy::rebuild_analytics(settings))?);
+    Ok(())
+}
+
 fn prepare(settings: &Settings) -> Result<()> {
     tools::check_compiler()?;
     tools::install(settings)?;
@@ -49,7 +61,7 @@ fn prepare(settings: &Settings) -> Result<()> {
 }
 
 fn start(settings: &Settings) -> Result<String> {
-    fs::create_dir_all(&settings.home)?;
+    settings.make_home()?;
     if emulator::died(settings) {
         eprintln!("  The emulator did not end in order; what it had not saved is lost. Deploying anew.");
         deploy::forget(settings)?;
@@ -129,6 +141,7 @@ pub fn status(settings: &Settings) -> Result<ExitCode> {
         println!("The local stack is down. Start it with: make up");
         return Ok(ExitCode::FAILURE);
     };
+    settings.check_ports()?;
     println!("emulator   {} (process {pid})", settings.emulator_url());
     println!("API        {}", settings.api_url());
     let Some(health) = health(settings).filter(|health| health["overall_status"].is_string()) else {
@@ -205,7 +218,7 @@ fn run_against(settings: &Settings, command: &[String]) -> Result<ExitCode> {
 
 /// Keeps two runs from getting in each other's way; released when the process ends.
 fn lock(settings: &Settings) -> Result<File> {
-    fs::create_dir_all(&settings.home)?;
+    settings.make_home()?;
     let file = File::create(settings.home.join("lock"))?;
     match file.try_lock() {
         Ok(()) => Ok(file),

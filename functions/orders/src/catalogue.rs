@@ -58,6 +58,8 @@ struct Product {
     id: Id,
     name: String,
     price: Money,
+    #[serde(default)]
+    category: Option<String>,
     version: u64,
 }
 
@@ -68,7 +70,8 @@ struct Products {
 
 impl From<Product> for Quote {
     fn from(product: Product) -> Self {
-        Self { product_id: product.id, name: product.name, price: product.price, version: product.version }
+        let Product { id, name, price, category, version } = product;
+        Self { product_id: id, name, price, category, version }
     }
 }
 

@@ -47,6 +47,8 @@ pub struct Quote {
     pub product_id: Id,
     pub name: String,
     pub price: Money,
+    #[serde(default)]
+    pub category: Option<String>,
     /// Of the product's description and price.
     pub version: u64,
 }
@@ -70,6 +72,9 @@ pub struct Order {
     pub product_id: Id,
     /// The product's name when the order was placed.
     pub product: String,
+    /// The product's category when the order was placed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
     pub quantity: u32,
     pub unit_price: Money,
     pub total: Money,
@@ -134,6 +139,7 @@ impl Order {
             user_id: new.user_id,
             product_id: quote.product_id,
             product: quote.name.clone(),
+            category: quote.category.clone(),
             quantity: new.quantity,
             unit_price: quote.price,
             total,
@@ -158,6 +164,7 @@ impl Order {
             user_id: self.user_id,
             product_id: self.product_id,
             product: self.product.clone(),
+            category: self.category.clone(),
             quantity: self.quantity,
             total: self.total,
         }
@@ -296,7 +303,7 @@ mod tests {
     fn order() -> Order {
         let new = NewOrder { user_id: id(1), product_id: Some(id(2)), product: None, quantity: 3, total: None };
         let price = Money::from_minor_units(99_999).unwrap();
-        let quote = Quote { product_id: id(2), name: "Laptop".into(), price, version: 1 };
+        let quote = Quote { product_id: id(2), name: "Laptop".into(), price, category: None, version: 1 };
         Order::place(id(1), &new, &quote, Duration::from_secs(60)).unwrap()
     }
 

@@ -29,8 +29,9 @@ fn id(value: u64) -> Id {
 async fn shop() -> Shop {
     let database = Database::new();
     let table = database.table("orders");
-    let laptop =
-        Quote { product_id: id(2), name: "Laptop".into(), price: Money::from_minor_units(99_999).unwrap(), version: 1 };
+    let price = Money::from_minor_units(99_999).unwrap();
+    let category = Some("computers".to_owned());
+    let laptop = Quote { product_id: id(2), name: "Laptop".into(), price, category, version: 1 };
     table.commit(Transaction::new().insert(&laptop)).await.unwrap();
     database.calls();
     Shop { orders: Orders::new(table.clone()), table, database }
@@ -77,6 +78,16 @@ async fn an_order_by_product_name_with_the_right_total_is_accepted() {
     let shop = shop().await;
     let answer = shop.order(&json!({"user_id": 1, "product": " laptop", "quantity": 1, "total": 999.99})).await;
     assert_eq!((answer.status, &answer.body["product"]), (StatusCode::CREATED, &json!("Laptop")));
+}
+
+#[tokio::test]
+async fn an_order_tells_the_category_that_its_product_had() {
+    let shop = shop().await;
+    shop.placed().await;
+    let items = shop.database.items(&shop.table);
+    let outbox = items.iter().find(|item| item["event_type"]["S"] == "order.created").unwrap();
+    let event: Envelope = serde_json::from_str(outbox["envelope"]["S"].as_str().unwrap()).unwrap();
+    assert_eq!(event.data["category"], "computers");
 }
 
 #[tokio::test]
@@ -327,11 +338,13 @@ async fn an_old_price_never_replaces_a_newer_one() {
     let products = consumers::product_events::ProductEvents { table: shop.table.clone() };
     for (version, units) in [(3, 300), (2, 200)] {
         let price = Money::from_minor_units(units).unwrap();
-        let update = ProductUpdated { product_id: id(2), name: "Laptop".into(), price, version };
+        let category = Some(format!("category {version}"));
+        let update = ProductUpdated { product_id: id(2), name: "Laptop".into(), price, category, version };
         consumer::handle(&products, Envelope::new(&update).unwrap()).await.unwrap();
     }
     let known = Catalogue::new(shop.table.clone(), None).known(id(2)).await.unwrap().unwrap();
     assert_eq!((known.version, known.price.minor_units()), (3, 300));
+    assert_eq!(known.category.as_deref(), Some("category 3"));
 }
 
 #[tokio::test]

@@ -50,6 +50,9 @@ pub struct Payment {
     pub order_id: Id,
     pub user_id: Id,
     pub amount: Money,
+    /// Of what is paid for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
     pub status: PaymentStatus,
     pub payment_method: String,
     /// The provider's decline code.
@@ -66,6 +69,8 @@ pub struct PayableOrder {
     pub order_id: Id,
     pub user_id: Id,
     pub total: Money,
+    #[serde(default)]
+    pub category: Option<String>,
     /// Cancelled, or paid for in another way.
     pub closed: bool,
     /// The payment being made.
@@ -81,13 +86,15 @@ pub struct Order {
     id: Id,
     user_id: Id,
     total: Money,
+    #[serde(default)]
+    category: Option<String>,
     status: OrderStatus,
 }
 
 impl From<Order> for PayableOrder {
     fn from(order: Order) -> Self {
         let closed = order.status != OrderStatus::Pending;
-        Self { closed, ..Self::open(order.id, order.user_id, order.total) }
+        Self { closed, category: order.category, ..Self::open(order.id, order.user_id, order.total) }
     }
 }
 
@@ -104,7 +111,7 @@ pub enum NotPayable {
 
 impl PayableOrder {
     pub fn open(order_id: Id, user_id: Id, total: Money) -> Self {
-        Self { order_id, user_id, total, closed: false, claim: None, paid_by: None, version: 1 }
+        Self { order_id, user_id, total, category: None, closed: false, claim: None, paid_by: None, version: 1 }
     }
 
     pub fn check(&self) -> Result<(), NotPayable> {
@@ -138,6 +145,7 @@ impl Payment {
             order_id: order.order_id,
             user_id: order.user_id,
             amount: order.total,
+            category: order.category.clone(),
             status: PaymentStatus::Pending,
             payment_method: payment_method.to_owned(),
             decline_code: None,
@@ -192,7 +200,13 @@ impl Payment {
     }
 
     pub fn completed_event(&self) -> PaymentCompleted {
-        PaymentCompleted { payment_id: self.id, order_id: self.order_id, user_id: self.user_id, amount: self.amount }
+        PaymentCompleted {
+            payment_id: self.id,
+            order_id: self.order_id,
+            user_id: self.user_id,
+            amount: self.amount,
+            category: self.category.clone(),
+        }
     }
 
     pub fn failed_event(&self) -> PaymentFailed {
@@ -211,6 +225,7 @@ impl Payment {
             order_id: self.order_id,
             user_id: self.user_id,
             amount: self.amount,
+            category: self.category.clone(),
             reason: self.refund_reason.unwrap_or(RefundReason::Requested),
         }
     }

@@ -105,8 +105,8 @@ fn total() -> Money {
 }
 
 fn created(order: u64) -> OrderCreated {
-    let (product, total) = ("Laptop".into(), total());
-    OrderCreated { order_id: id(order), user_id: id(1), product_id: id(2), product, quantity: 1, total }
+    let (product, category, total) = ("Laptop".into(), Some("computers".into()), total());
+    OrderCreated { order_id: id(order), user_id: id(1), product_id: id(2), product, category, quantity: 1, total }
 }
 
 fn cancelled(order: u64) -> OrderCancelled {
@@ -273,6 +273,21 @@ async fn a_charge_that_never_arrived_fails_and_the_order_can_be_paid_for_again()
     let failed = shop.get(&pending.body).await;
     assert_eq!((&failed["status"], &failed["decline_code"]), (&json!("FAILED"), &json!("not_charged")));
     assert_eq!(shop.pay("tok_ok").await.status, StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn a_payment_and_its_refund_say_what_category_was_paid_for() {
+    let shop = shop().await;
+    let payment = shop.pay("tok_ok").await.body;
+    let request = RefundRequested {
+        payment_id: id(payment["id"].as_u64().unwrap()),
+        order_id: id(1),
+        reason: RefundReason::Requested,
+    };
+    shop.deliver(&shop.refunds(), Envelope::new(&request).unwrap()).await;
+    let published = shop.published();
+    let told = published.iter().filter(|event| ["payment.completed", "payment.refunded"].contains(&&*event.event_type));
+    assert_eq!(told.map(|event| event.data["category"].as_str().unwrap()).collect::<Vec<_>>(), ["computers"; 2]);
 }
 
 #[tokio::test]

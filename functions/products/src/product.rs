@@ -97,11 +97,23 @@ impl Product {
 
     /// What tells the others that the product can be ordered.
     pub fn created_event(&self) -> ProductCreated {
-        ProductCreated { product_id: self.id, name: self.name.clone(), price: self.price, version: self.version }
+        ProductCreated {
+            product_id: self.id,
+            name: self.name.clone(),
+            price: self.price,
+            category: self.category.clone(),
+            version: self.version,
+        }
     }
 
-    /// What tells the others what the product is called and costs now.
+    /// What tells the others what the product is called, costs and belongs to now.
     pub fn updated_event(&self) -> ProductUpdated {
-        ProductUpdated { product_id: self.id, name: self.name.clone(), price: self.price, version: self.version }
+        ProductUpdated {
+            product_id: self.id,
+            name: self.name.clone(),
+            price: self.price,
+            category: self.category.clone(),
+            version: self.version,
+        }
     }
 }

@@ -89,6 +89,7 @@ fn created(order: u64, product_id: Id, quantity: u32) -> Envelope {
         user_id: id(1),
         product_id,
         product: "Laptop".into(),
+        category: None,
         quantity,
         total: Money::ZERO,
     };
@@ -167,6 +168,24 @@ async fn an_update_changes_the_price_and_leaves_what_orders_hold() {
     assert_eq!((&found["name"], &found["price"]), (&json!("Laptop 2"), &json!(899.5)));
     assert_eq!(shop.counters(product).await, [3, 2, 0]);
     assert_eq!(update.put("/api/products/404", &json!({"name": "x", "price": 1})).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn the_others_are_told_a_products_category_and_when_it_changes() {
+    let shop = shop();
+    let body = json!({"name": "Mouse", "price": 24.99, "category": "accessories"});
+    let product = shop.product(&body).await.body["id"].clone();
+    let update = Api::new(http::update_product::router(shop.products())).admin();
+    update
+        .put(&format!("/api/products/{product}"), &json!({"name": "Mouse", "price": 24.99, "category": "gaming"}))
+        .await;
+    let items = shop.database.items(&shop.table);
+    let outbox = items.iter().filter(|item| item["type"]["S"] == "outbox");
+    let events = outbox.map(|item| serde_json::from_str::<Envelope>(item["envelope"]["S"].as_str().unwrap()).unwrap());
+    let mut told: Vec<_> = events.map(|event| (event.event_type, event.data["category"].clone())).collect();
+    told.sort_by(|a, b| a.0.cmp(&b.0));
+    let expected = [("product.created", json!("accessories")), ("product.updated", json!("gaming"))];
+    assert_eq!(told, expected.map(|(name, category)| (name.to_owned(), category)));
 }
 
 #[tokio::test]

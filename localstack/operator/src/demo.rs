@@ -102,11 +102,12 @@ fn product(number: u64, name: &str, category: &str, cents: i64) -> Result<Produc
 
 fn order(number: u64, user: u64, product: u64, quantity: u32) -> Result<Order> {
     let sold = PRODUCTS.iter().find(|(number, ..)| *number == product);
-    let (_, name, _, cents) = sold.with_context(|| format!("no demo product {product}"))?;
+    let (_, name, category, cents) = sold.with_context(|| format!("no demo product {product}"))?;
     let quote = Quote {
         product_id: id(product),
         name: (*name).to_owned(),
         price: Money::from_minor_units(*cents)?,
+        category: Some((*category).to_owned()),
         version: 1,
     };
     let new = NewOrder { user_id: id(user), product_id: Some(id(product)), product: None, quantity, total: None };

@@ -1,8 +1,10 @@
-//! What an operator does to a stack beside HTTP: signing keys, the first admin, API keys, demo data.
+//! What an operator does to a stack beside HTTP: signing keys, the first admin, API keys, demo data, read
+//! models.
 //!
 //! Works on any stack, local or on AWS, with the credentials, region and endpoint in the environment.
 
 mod accounts;
+mod analytics_model;
 mod api_keys;
 mod demo;
 mod init;
@@ -93,6 +95,23 @@ enum Command {
         #[arg(long)]
         id: Id,
     },
+    /// Make the read model of analytics anew from the log of events, beside the one that answers, and let
+    /// the new one answer. Nothing stops meanwhile; what was interrupted is gone on with.
+    RebuildAnalytics {
+        #[arg(long)]
+        stack: String,
+        /// Let the new version answer though it differs from the old one, which is known to be wrong.
+        #[arg(long)]
+        accept_differences: bool,
+    },
+    /// Remove a version of the read model of analytics that answers no more.
+    RemoveAnalytics {
+        #[arg(long)]
+        stack: String,
+        /// The number of the version.
+        #[arg(long)]
+        version: u32,
+    },
     /// Let no function of a service run: requests are answered 503, events wait.
     StopService {
         #[arg(long)]
@@ -178,6 +197,12 @@ async fn run(command: Command) -> Result<()> {
         }
         Command::ApiKeys { stack } => api_keys::list(&Stack::connect(&stack)?).await?,
         Command::RevokeApiKey { stack, id } => api_keys::revoke(&Stack::connect(&stack)?, id).await?,
+        Command::RebuildAnalytics { stack, accept_differences } => {
+            analytics_model::rebuild(&Stack::connect(&stack)?, accept_differences).await?;
+        }
+        Command::RemoveAnalytics { stack, version } => {
+            analytics_model::remove(&Stack::connect(&stack)?, version).await?;
+        }
         Command::StopService { stack, service } => {
             let service = Service::find(&stack, &service).await?;
             service.stop().await?;

@@ -194,6 +194,12 @@ impl ApiKeyRecord {
         }
     }
 
+    /// How long the requests of now are counted together.
+    pub(super) fn seconds_to_next_window() -> u32 {
+        let passed = Timestamp::now().unix_seconds().rem_euclid(RATE_WINDOW_SECONDS);
+        u32::try_from(RATE_WINDOW_SECONDS - passed).unwrap_or(1)
+    }
+
     fn request_count(&self) -> Update {
         let window = Timestamp::now().unix_seconds() / RATE_WINDOW_SECONDS;
         let limit = u64::from(self.requests_per_second) * RATE_WINDOW_SECONDS.unsigned_abs();

@@ -100,7 +100,7 @@ impl Caller {
             let SourceAddress(address) = SourceAddress::of(parts);
             return match key.count_request(table, &address).await? {
                 true => Ok(Self { subject: Subject::ApiKey(key) }),
-                false => Err(Problem::too_many_requests(1)),
+                false => Err(Problem::too_many_requests(ApiKeyRecord::seconds_to_next_window())),
             };
         }
         Err(Problem::unauthenticated())

@@ -34,6 +34,9 @@ pub struct OrderCreated {
     pub user_id: Id,
     pub product_id: Id,
     pub product: String,
+    /// The product's when the order was placed. `None` when it had none, or in events from before there were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
     pub quantity: u32,
     pub total: Money,
 }

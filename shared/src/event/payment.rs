@@ -24,6 +24,9 @@ pub struct PaymentCompleted {
     pub order_id: Id,
     pub user_id: Id,
     pub amount: Money,
+    /// The category of what was paid for. `None` when it has none, or in events from before there were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
 }
 
 /// The provider declined; no money was taken.
@@ -44,6 +47,9 @@ pub struct PaymentRefunded {
     pub order_id: Id,
     pub user_id: Id,
     pub amount: Money,
+    /// The category of what was paid for. `None` when it has none, or in events from before there were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
     pub reason: RefundReason,
 }
 

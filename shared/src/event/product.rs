@@ -9,6 +9,9 @@ pub struct ProductCreated {
     pub product_id: Id,
     pub name: String,
     pub price: Money,
+    /// `None` when it has none, or in events from before there were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
     /// Of the product's description and price: replicas keep the highest they have seen.
     pub version: u64,
 }
@@ -19,6 +22,9 @@ pub struct ProductUpdated {
     pub product_id: Id,
     pub name: String,
     pub price: Money,
+    /// `None` when it has none, or in events from before there were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
     pub version: u64,
 }
 

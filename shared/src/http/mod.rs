@@ -19,7 +19,7 @@ pub use self::{
     cors::Origins,
     extract::{PathId, QueryParams, SourceAddress},
     problem::{FieldError, Problem},
-    valid::{Form, Valid, read_element},
+    valid::{Form, Nothing, Valid, read_element},
 };
 use crate::{auth::Identity, aws::ConfigError, runtime};
 

@@ -171,8 +171,6 @@ impl IntoResponse for Problem {
     }
 }
 
-/// A lost table is a 503 and a lost race a 409; what a service means by one of its own failed
-/// checks, it says before this conversion.
 /// The code of a change that lost a race.
 const CHANGED_MEANWHILE: &str = "changed_meanwhile";
 
@@ -182,6 +180,8 @@ impl Race for Problem {
     }
 }
 
+/// A lost table is a 503 and a lost race a 409; what a service means by one of its own failed
+/// checks, it says before this conversion.
 impl From<TableError> for Problem {
     fn from(error: TableError) -> Self {
         match error {

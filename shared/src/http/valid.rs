@@ -4,7 +4,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
 };
 use garde::Validate;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{FieldError, Problem};
 
@@ -21,6 +21,11 @@ pub struct Valid<T>(pub T);
 #[derive(Clone, Debug)]
 pub struct Form<T>(pub T);
 
+/// The body of a request that says everything with its path: `{}`, or none as `Option<Valid<Nothing>>`.
+#[derive(Clone, Copy, Debug, Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
+
 impl<T, S> FromRequest<S> for Valid<T>
 where
     T: DeserializeOwned + Validate<Context = ()>,
@@ -29,7 +34,8 @@ where
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let body = body(request, state, |mime| mime == "application/json" || mime.ends_with("+json")).await?;
+        let body = body(request, state, "application/json", |mime| mime.ends_with("+json")).await?;
+        must_be_an_object(&body)?;
         let mut deserializer = serde_json::Deserializer::from_slice(&body);
         let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| unreadable(&error))?;
         deserializer.end().map_err(|error| Problem::malformed(format!("malformed JSON: {error}")))?;
@@ -64,6 +70,9 @@ pub fn read_element<T>(element: &serde_json::Value) -> Result<T, Vec<FieldError>
 where
     T: DeserializeOwned + Validate<Context = ()>,
 {
+    if element.is_array() {
+        return Err(vec![field_error(String::new(), "a JSON object was expected")]);
+    }
     let value = serde_path_to_error::deserialize(element).map_err(|error| {
         let path: String = error.path().iter().map(segment).collect();
         vec![field_error(path, &error.inner().to_string())]
@@ -79,19 +88,32 @@ where
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let body = body(request, state, |mime| mime == "application/x-www-form-urlencoded").await?;
+        let body = body(request, state, "application/x-www-form-urlencoded", |_| false).await?;
         let value = serde_urlencoded::from_bytes(&body)
             .map_err(|error| Problem::invalid(vec![field_error(String::new(), &error.to_string())]))?;
         validated(value).map(Self)
     }
 }
 
-async fn body<S: Send + Sync>(request: Request, state: &S, accepts: fn(&str) -> bool) -> Result<Bytes, Problem> {
-    if !content_type(request.headers()).is_some_and(|mime| accepts(&mime)) {
+/// Serde would fill a struct from an array too, by the order of its fields.
+fn must_be_an_object(body: &[u8]) -> Result<(), Problem> {
+    match body.trim_ascii_start().first() {
+        Some(b'[') => Err(Problem::invalid_field("", "a JSON object was expected")),
+        _ => Ok(()),
+    }
+}
+
+async fn body<S: Send + Sync>(
+    request: Request,
+    state: &S,
+    expected: &str,
+    accepts: fn(&str) -> bool,
+) -> Result<Bytes, Problem> {
+    if !content_type(request.headers()).is_some_and(|mime| mime == expected || accepts(&mime)) {
         return Err(Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "unsupported_media_type",
-            "the body's Content-Type is not one that this endpoint takes",
+            format!("the body's Content-Type must be {expected}"),
         ));
     }
     bytes(request, state).await

@@ -30,11 +30,20 @@ impl Table {
 
     /// The items that exist among these keys, in no order: one BatchGetItem for each hundred.
     pub async fn get_many<T: Item>(&self, keys: &[Key]) -> Result<Vec<T>, TableError> {
+        self.get_batches(keys, false).await
+    }
+
+    /// [`Table::get_many`], read consistently.
+    pub async fn get_many_consistently<T: Item>(&self, keys: &[Key]) -> Result<Vec<T>, TableError> {
+        self.get_batches(keys, true).await
+    }
+
+    async fn get_batches<T: Item>(&self, keys: &[Key], consistent: bool) -> Result<Vec<T>, TableError> {
         let mut found = Vec::with_capacity(keys.len());
         for chunk in keys.chunks(BATCH_GET_LIMIT) {
             let mut wanted: Vec<Attributes> = chunk.iter().map(Key::attributes).collect();
             for _ in 0..BATCH_GET_ATTEMPTS {
-                let (items, rest) = self.get_batch(wanted).await?;
+                let (items, rest) = self.get_batch(wanted, consistent).await?;
                 for item in items {
                     found.push(from_attributes(item)?);
                 }
@@ -50,9 +59,14 @@ impl Table {
         Ok(found)
     }
 
-    async fn get_batch(&self, keys: Vec<Attributes>) -> Result<(Vec<Attributes>, Vec<Attributes>), TableError> {
+    async fn get_batch(
+        &self,
+        keys: Vec<Attributes>,
+        consistent: bool,
+    ) -> Result<(Vec<Attributes>, Vec<Attributes>), TableError> {
         let wanted = KeysAndAttributes::builder()
             .set_keys(Some(keys))
+            .consistent_read(consistent)
             .build()
             .map_err(|error| TableError::malformed("request", error))?;
         let answer = self

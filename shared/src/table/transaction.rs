@@ -132,6 +132,12 @@ impl Transaction {
         self.write(label, WriteKind::Delete(key), Some(condition))
     }
 
+    /// Removes an item, if it exists.
+    #[must_use]
+    pub fn delete_if_there(self, key: Key) -> Self {
+        self.write("delete", WriteKind::Delete(key), None)
+    }
+
     /// Removes an item, if it exists, unless its number `attribute` is above `limit`: then a check
     /// labelled `label` fails.
     #[must_use]

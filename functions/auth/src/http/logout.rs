@@ -1,7 +1,7 @@
 use axum::{Router, extract::State, http::StatusCode, routing::post};
 use shared::{
     auth::Caller,
-    http::{Endpoint, Problem, SourceAddress, routes},
+    http::{Endpoint, Nothing, Problem, SourceAddress, Valid, routes},
     table::Table,
 };
 
@@ -27,6 +27,7 @@ async fn logout(
     State(table): State<Table>,
     caller: Caller,
     SourceAddress(address): SourceAddress,
+    _: Option<Valid<Nothing>>,
 ) -> Result<StatusCode, Problem> {
     let (account, session) = signed_in(&table, &caller).await?;
     let entry = AuditEntry::new(AuditEvent::SignedOut, &Origin::of(&caller, &address)).user(account.profile.id);

@@ -7,7 +7,7 @@ use serde::Serialize;
 use shared::{
     auth::Caller,
     breaker::{Breaker, BreakerState},
-    http::{Endpoint, Problem, routes},
+    http::{Endpoint, Nothing, Problem, Valid, routes},
     table::Table,
 };
 
@@ -38,6 +38,7 @@ async fn reset_breaker(
     State(platform): State<Table>,
     caller: Caller,
     Path(service): Path<String>,
+    _: Option<Valid<Nothing>>,
 ) -> Result<Json<Reset>, Problem> {
     caller.must_be_admin()?;
     let service = SERVICES.into_iter().find(|known| *known == service);

@@ -28,8 +28,8 @@ fn declined(payment: u64) -> PaymentFailed {
 
 fn refunded(payment: u64) -> PaymentRefunded {
     let amount = Money::from_minor_units(299_997).unwrap();
-    let reason = RefundReason::Requested;
-    PaymentRefunded { payment_id: id(payment), order_id: id(42), user_id: id(7), amount, reason }
+    let (category, reason) = (None, RefundReason::Requested);
+    PaymentRefunded { payment_id: id(payment), order_id: id(42), user_id: id(7), amount, category, reason }
 }
 
 fn alert(alert: u64) -> SensorAlertRaised {

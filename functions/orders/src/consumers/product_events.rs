@@ -41,10 +41,10 @@ impl Consumer for ProductEvents {
 fn quote(delivery: &Delivery) -> Result<Quote, ConsumerError> {
     let event = &delivery.event;
     if event.event_type == ProductCreated::TYPE {
-        let ProductCreated { product_id, name, price, version } = event.payload()?;
-        Ok(Quote { product_id, name, price, version })
+        let ProductCreated { product_id, name, price, category, version } = event.payload()?;
+        Ok(Quote { product_id, name, price, category, version })
     } else {
-        let ProductUpdated { product_id, name, price, version } = event.payload()?;
-        Ok(Quote { product_id, name, price, version })
+        let ProductUpdated { product_id, name, price, category, version } = event.payload()?;
+        Ok(Quote { product_id, name, price, category, version })
     }
 }

@@ -43,6 +43,7 @@ impl OrderEvents {
     async fn created(&self, order: OrderCreated) -> Result<Transaction, ConsumerError> {
         let known = store::order(&self.table, order.order_id).await?;
         let open = PayableOrder::open(order.order_id, order.user_id, order.total);
+        let open = PayableOrder { category: order.category, ..open };
         Ok(if known.is_some() { Transaction::new() } else { Transaction::new().insert(&open) })
     }
 

@@ -8,7 +8,7 @@ use axum::{
 use shared::{
     auth::Caller,
     event::RefundReason,
-    http::{Endpoint, PathId, Problem, routes},
+    http::{Endpoint, Nothing, PathId, Problem, Valid, routes},
     id::Id,
     retry::deciding_anew,
     table::Table,
@@ -29,7 +29,12 @@ pub fn router(table: Table) -> Router {
 
 /// `POST /api/payments/{id}/refund`: have a payment given back, as an admin. 202: it will be; asking
 /// again while it is, or after it was, changes nothing.
-async fn refund_payment(State(table): State<Table>, caller: Caller, PathId(id): PathId) -> Result<Response, Problem> {
+async fn refund_payment(
+    State(table): State<Table>,
+    caller: Caller,
+    PathId(id): PathId,
+    _: Option<Valid<Nothing>>,
+) -> Result<Response, Problem> {
     caller.must_be_admin()?;
     deciding_anew(|| refund(&table, id)).await
 }

@@ -1,0 +1,174 @@
+//! Answering a question: from an answer that was kept, or from the read model.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+use shared::{
+    aws::ConfigError,
+    http::Problem,
+    id::Id,
+    table::{Table, TableError},
+    time::Timestamp,
+};
+
+use crate::{
+    cache::{self, KeptAnswer},
+    calendar::{Day, Granularity, Zone},
+    metrics::{
+        OutOfRange, anomalies::anomalies, cash_flow::cash_flow, health_score::health_score,
+        spending_trends::spending_trends,
+    },
+    model::{Model, Models},
+    question::{Metric, Question, ScopeName},
+    reading::Source,
+    store::{self, Version},
+};
+
+/// How long ago the figures must have changed last for an answer to be kept.
+///
+/// A transaction's items do not all become visible at the same instant: a count of facts could be read
+/// with a fact in it, and a bucket just before it has it. It is over in milliseconds.
+const SETTLED_AFTER: Duration = Duration::from_secs(3);
+
+/// What answers questions. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Analytics {
+    table: Table,
+    settled_after: Duration,
+}
+
+/// Why a question was not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum AnswerError {
+    #[error(transparent)]
+    Table(#[from] TableError),
+    #[error(transparent)]
+    OutOfRange(#[from] OutOfRange),
+    #[error("an answer cannot be written or read: {0}")]
+    Malformed(#[from] serde_json::Error),
+}
+
+impl From<AnswerError> for Problem {
+    fn from(error: AnswerError) -> Self {
+        match error {
+            AnswerError::Table(error) => error.into(),
+            AnswerError::OutOfRange(error) => Self::invalid_field("/to", error.to_string()),
+            AnswerError::Malformed(error) => Self::internal(error),
+        }
+    }
+}
+
+/// An answer, with what was asked.
+#[derive(Debug, Serialize)]
+struct Answer<'a> {
+    metric: Metric,
+    scope: ScopeName,
+    user_id: Option<Id>,
+    from: Day,
+    to: Day,
+    granularity: Granularity,
+    category: Option<&'a str>,
+    time_zone: &'a Zone,
+    read_model: ReadModel,
+    cached: bool,
+    data: Value,
+}
+
+/// What an answer was made of.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct ReadModel {
+    version: Model,
+    /// How many payments and refunds there were in all of the scope's figures, at least.
+    facts: u64,
+}
+
+impl Analytics {
+    pub fn new(table: Table) -> Self {
+        Self { table, settled_after: SETTLED_AFTER }
+    }
+
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Ok(Self::new(Table::from_env()?))
+    }
+
+    /// The same, keeping answers when the figures last changed so long ago.
+    #[must_use]
+    pub fn settled_after(self, settled_after: Duration) -> Self {
+        Self { settled_after, ..self }
+    }
+
+    /// The answer as JSON. A kept one is given only while no fact was applied since.
+    ///
+    /// Reads the models, then the version of the scope's figures and the kept answer at the same time;
+    /// and, unless that is good, as many buckets as the range has.
+    pub async fn answer(&self, question: &Question) -> Result<Value, AnswerError> {
+        let model = Models::read(&self.table).await?.active;
+        let fingerprint = question.fingerprint(model);
+        let (version, kept) = futures::try_join!(
+            store::version(&self.table, model, question.scope),
+            KeptAnswer::of(&self.table, &fingerprint)
+        )?;
+        if let Some(kept) = kept.filter(|kept| kept.facts == version.facts) {
+            noted(cache::hit(&self.table).await);
+            let mut answer: Value = serde_json::from_str(&kept.body)?;
+            answer["cached"] = true.into();
+            return Ok(answer);
+        }
+        let answer = self.made(question, model, version).await?;
+        let body = serde_json::to_string(&answer)?;
+        let kept = Some((version, body.as_str())).filter(|_| self.is_settled(version));
+        noted(cache::miss(&self.table, &fingerprint, kept).await);
+        Ok(answer)
+    }
+
+    fn is_settled(&self, version: Version) -> bool {
+        version.changed_at.is_none_or(|changed_at| Timestamp::now().since(changed_at) >= self.settled_after)
+    }
+
+    async fn made(&self, question: &Question, model: Model, version: Version) -> Result<Value, AnswerError> {
+        let answer = Answer {
+            metric: question.metric,
+            scope: question.scope_name(),
+            user_id: question.user_id(),
+            from: Day(question.range.start),
+            to: Day(question.range.end),
+            granularity: question.granularity,
+            category: question.category.as_deref(),
+            time_zone: &question.zone,
+            read_model: ReadModel { version: model, facts: version.facts },
+            cached: false,
+            data: self.data(question, model).await?,
+        };
+        Ok(serde_json::to_value(answer)?)
+    }
+
+    async fn data(&self, question: &Question, model: Model) -> Result<Value, AnswerError> {
+        let source = Source {
+            table: &self.table,
+            model,
+            scope: question.scope,
+            zone: &question.zone,
+            category: question.category.as_deref(),
+        };
+        let (periods, scope) = (question.periods(), question.scope_name());
+        Ok(match question.metric {
+            Metric::CashFlow => serde_json::to_value(cash_flow(&source.read(&periods).await?, scope)?)?,
+            Metric::HealthScore => serde_json::to_value(health_score(&source.read(&periods).await?, scope))?,
+            Metric::Anomalies => serde_json::to_value(anomalies(&source.read(&periods).await?)?)?,
+            Metric::SpendingTrends => {
+                let previous = question.range.before();
+                let before = previous.divided(question.granularity);
+                let (before, now) = futures::try_join!(source.read(&before), source.read(&periods))?;
+                serde_json::to_value(spending_trends(&before, &now, previous, question.granularity)?)?
+            }
+        })
+    }
+}
+
+/// An answer is given though it could not be kept or counted.
+fn noted(result: Result<(), TableError>) {
+    if let Err(error) = result {
+        tracing::warn!(%error, "an answer could not be kept or counted");
+    }
+}

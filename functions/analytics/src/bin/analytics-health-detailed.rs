@@ -1,0 +1,5 @@
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    shared::http::serve(analytics::http::health_detailed::endpoint)
+}

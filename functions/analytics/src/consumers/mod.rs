@@ -1,0 +1,3 @@
+//! What analytics learns from the others.
+
+pub mod payment_events;

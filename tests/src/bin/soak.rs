@@ -1,0 +1,35 @@
+//! `make soak`: customers who go on for some minutes while functions are killed, the bus is removed
+//! twice and a consumer is poisoned; then whether anything is lost or doubled.
+
+use std::{env, process::ExitCode, time::Duration};
+
+use anyhow::{Context, Result};
+use e2e::{Stack, integrity, policy, soak};
+use serde_json::json;
+use tokio::time::Instant;
+
+/// How long what was interrupted may take to be done: visibility timeouts, and the provider's news.
+const SETTLING: Duration = Duration::from_secs(300);
+
+#[tokio::main]
+async fn main() -> Result<ExitCode> {
+    let minutes: f64 = env::args().nth(1).unwrap_or_else(|| "10".into()).parse().context("how many minutes?")?;
+    let stack = Stack::from_env()?;
+    policy::hasten(soak::POISONED).await?;
+    let started = Instant::now();
+    let soak = soak::run(&stack, Duration::from_secs_f64(minutes * 60.0)).await?;
+    let seconds = started.elapsed().as_secs_f64();
+    println!("\nminutes                  {:.1}", seconds / 60.0);
+    println!("requests                 {}, {:.0} a second", soak.requests, soak.requests as f64 / seconds);
+    println!("  repeated               {} times", soak.repeated);
+    println!("functions killed         {}", soak.kills);
+    let before = integrity::check(&stack, &soak.accepted, SETTLING).await?;
+    println!("{before}");
+    let redrive = format!("/api/events/dead-letters/{}/redrive", soak::POISONED);
+    let redriven = stack.demo("admin").await?.post(&redrive, json!({})).await?;
+    println!("after the redrive of what the poisoned consumer left ({}):", redriven.status);
+    let after = integrity::check(&stack, &soak.accepted, SETTLING).await?;
+    println!("{after}");
+    let sound = before.are_sound() && after.are_sound() && after.dead_letters == 0;
+    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,261 @@
+//! What a stack's tables say of each other: nothing lost, nothing twice.
+//!
+//! Reads every table whole, which no function does. At a quiet moment every accepted request is in a
+//! table, every change's event is in the log exactly once, every queue is empty or what could not be
+//! handled waits in a dead-letter queue with its reason, no money is kept for a cancelled order, and
+//! the dashboard's figures are those of a recount.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fmt,
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use aws_sdk_dynamodb::{Client, types::AttributeValue};
+use aws_sdk_sqs::types::QueueAttributeName;
+use serde_json::{Value, json};
+use shared::aws;
+use tokio::time::{Instant, sleep};
+
+use crate::{Session, Stack};
+
+/// The services whose tables hold changes and the events that tell of them.
+const PUBLISHERS: [&str; 6] = ["auth", "users", "products", "orders", "payments", "sensors"];
+
+/// How many of a kind of finding are named.
+const NAMED: usize = 5;
+
+/// What a request that was accepted must have left in a table: the table, the item's type, its id.
+pub type Accepted = (&'static str, &'static str, String);
+
+/// What was counted, and what is not as it should be.
+#[derive(Debug, Default)]
+pub struct Findings {
+    pub accepted: usize,
+    pub changes: usize,
+    pub logged: usize,
+    pub counted: u64,
+    pub dead_letters: usize,
+    /// Accepted, and in no table.
+    pub missing: Vec<String>,
+    /// Published with a change, and not in the log.
+    pub lost: Vec<String>,
+    /// In the log more than once.
+    pub duplicated: Vec<String>,
+    /// Messages that wait in the consumers' queues.
+    pub waiting: BTreeMap<String, u64>,
+    /// Dead letters that do not say why.
+    pub without_reason: Vec<String>,
+    /// Payments that were kept though their order is cancelled.
+    pub kept: Vec<String>,
+    /// The dashboard's figures, and those of a recount, where they differ.
+    pub figures: Option<(Value, Value)>,
+}
+
+impl Findings {
+    /// Whether everything is as it should be.
+    pub fn are_sound(&self) -> bool {
+        [&self.missing, &self.lost, &self.duplicated, &self.without_reason, &self.kept].iter().all(|all| all.is_empty())
+            && self.waiting.is_empty()
+            && self.figures.is_none()
+            && self.counted == self.logged as u64
+    }
+}
+
+impl fmt::Display for Findings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = |all: &[String]| format!("{} {}", all.len(), all[..all.len().min(NAMED)].join(", "));
+        let waiting: Vec<_> = self.waiting.iter().map(|(queue, depth)| format!("{queue} {depth}")).collect();
+        writeln!(f, "requests accepted        {}", self.accepted)?;
+        writeln!(f, "  and in no table        {}", named(&self.missing))?;
+        writeln!(f, "events published         {}", self.changes)?;
+        writeln!(f, "  not in the log         {}", named(&self.lost))?;
+        writeln!(f, "  in it more than once   {}", named(&self.duplicated))?;
+        writeln!(f, "events in the log        {}, counted by it {}", self.logged, self.counted)?;
+        writeln!(f, "waiting in queues        {}", if waiting.is_empty() { "0".into() } else { waiting.join(", ") })?;
+        writeln!(f, "dead letters             {}", self.dead_letters)?;
+        writeln!(f, "  without a reason       {}", named(&self.without_reason))?;
+        writeln!(f, "kept of cancelled orders {}", named(&self.kept))?;
+        match &self.figures {
+            None => writeln!(f, "dashboard                equal to a recount"),
+            Some((shown, counted)) => writeln!(f, "dashboard                {shown}, but a recount {counted}"),
+        }
+    }
+}
+
+/// Checks until everything is as it should be, or for as long as events may take.
+pub async fn check(stack: &Stack, accepted: &[Accepted], patience: Duration) -> Result<Findings> {
+    let (checker, started) = (Checker::new(stack).await?, Instant::now());
+    loop {
+        let findings = checker.check(accepted).await?;
+        if findings.are_sound() || started.elapsed() > patience {
+            return Ok(findings);
+        }
+        sleep(Duration::from_secs(2)).await;
+    }
+}
+
+struct Checker {
+    database: Client,
+    sqs: aws_sdk_sqs::Client,
+    admin: Session,
+}
+
+type Items = Vec<HashMap<String, AttributeValue>>;
+
+impl Checker {
+    async fn new(stack: &Stack) -> Result<Self> {
+        let config = aws::sdk_config()?;
+        let admin = stack.demo("admin").await?;
+        Ok(Self { database: Client::new(&config), sqs: aws_sdk_sqs::Client::new(&config), admin })
+    }
+
+    async fn check(&self, accepted: &[Accepted]) -> Result<Findings> {
+        let mut findings = Findings { accepted: accepted.len(), ..Findings::default() };
+        let mut tables = BTreeMap::new();
+        for service in PUBLISHERS {
+            tables.insert(service, self.scan(service).await?);
+        }
+        findings.missing = missing(&tables, accepted);
+        self.compare_log(&tables, &mut findings).await?;
+        self.look_at_queues(&mut findings).await?;
+        findings.kept = kept(&tables);
+        let (shown, counted) = (self.admin.get("/api/dashboard").await?.body["data"].clone(), recount(&tables)?);
+        findings.figures = (shown != counted).then_some((shown, counted));
+        Ok(findings)
+    }
+
+    async fn scan(&self, table: &str) -> Result<Items> {
+        let pages = self.database.scan().table_name(format!("local-{table}")).consistent_read(true);
+        let mut pages = pages.into_paginator().items().send();
+        let mut items = Vec::new();
+        while let Some(item) = pages.next().await {
+            items.push(item?);
+        }
+        Ok(items)
+    }
+
+    async fn compare_log(&self, tables: &BTreeMap<&str, Items>, findings: &mut Findings) -> Result<()> {
+        let log = self.scan("events").await?;
+        let published: BTreeSet<&str> =
+            tables.values().flat_map(|items| of_type(items, "outbox", "event_id")).collect();
+        let (events, listings) = (times(&log, "event"), times(&log, "event_listing"));
+        let logged =
+            |id: &str, at: fn(&usize) -> bool| [&events, &listings].iter().any(|log| at(log.get(id).unwrap_or(&0)));
+        findings.changes = published.len();
+        findings.logged = events.values().sum();
+        findings.lost =
+            published.iter().filter(|id| logged(id, |times| *times == 0)).map(ToString::to_string).collect();
+        let all: BTreeSet<&str> = events.keys().chain(listings.keys()).copied().collect();
+        findings.duplicated = all.into_iter().filter(|id| logged(id, |times| *times > 1)).map(str::to_owned).collect();
+        let totals = log.iter().filter(|item| text(item, "type") == "event_count" && item.contains_key("event_type"));
+        findings.counted = totals.map(|item| number(item, "count") as u64).sum();
+        Ok(())
+    }
+
+    async fn look_at_queues(&self, findings: &mut Findings) -> Result<()> {
+        for url in self.sqs.list_queues().queue_name_prefix("local-").send().await?.queue_urls.unwrap_or_default() {
+            let name = url.rsplit('/').next().unwrap_or_default().trim_start_matches("local-").to_owned();
+            let asked = self.sqs.get_queue_attributes().queue_url(&url).attribute_names(QueueAttributeName::All);
+            let depth: u64 = asked
+                .send()
+                .await?
+                .attributes
+                .unwrap_or_default()
+                .iter()
+                .map(|(name, value)| {
+                    if name.as_str().starts_with("ApproximateNumberOfMessages") {
+                        value.parse().unwrap_or(0)
+                    } else {
+                        0
+                    }
+                })
+                .sum();
+            match name.strip_suffix("-dlq") {
+                Some(queue) if depth > 0 => self.look_at_dead_letters(queue, findings).await?,
+                None if depth > 0 => {
+                    findings.waiting.insert(name, depth);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn look_at_dead_letters(&self, queue: &str, findings: &mut Findings) -> Result<()> {
+        let page = self.admin.get(&format!("/api/events/dead-letters?queue={queue}&limit=100")).await?.body;
+        let letters = page["data"].as_array().with_context(|| format!("no dead letters of {queue}: {page}"))?;
+        findings.dead_letters += letters.len();
+        let silent = letters.iter().filter(|letter| letter["reason"].as_str().is_none_or(str::is_empty));
+        findings.without_reason.extend(silent.map(|letter| format!("{queue} {}", letter["message_id"])));
+        Ok(())
+    }
+}
+
+fn text<'a>(item: &'a HashMap<String, AttributeValue>, name: &str) -> &'a str {
+    item.get(name).and_then(|value| value.as_s().ok()).map_or("", String::as_str)
+}
+
+fn number(item: &HashMap<String, AttributeValue>, name: &str) -> f64 {
+    item.get(name).and_then(|value| value.as_n().ok()).and_then(|value| value.parse().ok()).unwrap_or(0.0)
+}
+
+fn of_type<'a>(items: &'a Items, kind: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
+    items.iter().filter(move |item| text(item, "type") == kind).map(move |item| text(item, name))
+}
+
+/// How often each event is there as an item of this type.
+fn times<'a>(log: &'a Items, kind: &'a str) -> HashMap<&'a str, usize> {
+    of_type(log, kind, "event_id").fold(HashMap::new(), |mut times, id| {
+        *times.entry(id).or_default() += 1;
+        times
+    })
+}
+
+fn missing(tables: &BTreeMap<&str, Items>, accepted: &[Accepted]) -> Vec<String> {
+    let stored: BTreeSet<(&str, &str, String)> = tables
+        .iter()
+        .flat_map(|(table, items)| {
+            items.iter().map(|item| (*table, text(item, "type"), (number(item, "id") as u64).to_string()))
+        })
+        .collect();
+    let missing = accepted.iter().filter(|(table, kind, id)| !stored.contains(&(*table, *kind, id.clone())));
+    missing.map(|(_, kind, id)| format!("{kind} {id}")).collect()
+}
+
+/// Payments that are kept of orders that are cancelled.
+fn kept(tables: &BTreeMap<&str, Items>) -> Vec<String> {
+    let cancelled: BTreeSet<u64> = of(tables, "orders", "order")
+        .filter(|order| text(order, "status") == "CANCELLED")
+        .map(|order| number(order, "id") as u64)
+        .collect();
+    let kept = of(tables, "payments", "payment")
+        .filter(|payment| ["COMPLETED", "REFUNDING"].contains(&text(payment, "status")))
+        .filter(|payment| cancelled.contains(&(number(payment, "order_id") as u64)));
+    kept.map(|payment| format!("payment {}", number(payment, "id"))).collect()
+}
+
+fn of<'a>(
+    tables: &'a BTreeMap<&str, Items>,
+    table: &str,
+    kind: &'a str,
+) -> impl Iterator<Item = &'a HashMap<String, AttributeValue>> {
+    tables.get(table).into_iter().flatten().filter(move |item| text(item, "type") == kind)
+}
+
+/// The dashboard's figures, from the tables of the services.
+fn recount(tables: &BTreeMap<&str, Items>) -> Result<Value> {
+    let with_status =
+        |status: &str| of(tables, "orders", "order").filter(|order| text(order, "status") == status).count();
+    let taken = of(tables, "payments", "payment")
+        .filter(|payment| ["COMPLETED", "REFUNDING"].contains(&text(payment, "status")));
+    let cents: f64 = taken.map(|payment| (number(payment, "amount") * 100.0).round()).sum();
+    Ok(json!({
+        "total_users": of(tables, "users", "user").count(),
+        "total_orders": of(tables, "orders", "order").count(),
+        "pending_orders": with_status("PENDING"),
+        "completed_orders": with_status("COMPLETED"),
+        "total_revenue": serde_json::from_str::<Value>(&format!("{:.2}", cents / 100.0))?,
+    }))
+}

@@ -1,0 +1,204 @@
+//! Customers who go on whatever happens: functions are killed, the bus is removed twice, and a
+//! consumer is poisoned.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep, sleep_until};
+use uuid::Uuid;
+
+use crate::{
+    Answer, Session, Stack,
+    integrity::Accepted,
+    policy::{self, Restriction},
+    processes,
+};
+
+/// Customers at the same time: the emulator has no more throughput for more.
+const CUSTOMERS: usize = 8;
+/// How long a request is repeated before the soak is given up.
+const PATIENCE: Duration = Duration::from_secs(120);
+const BETWEEN_KILLS: Duration = Duration::from_secs(3);
+/// The consumer that is poisoned.
+pub const POISONED: &str = "products-on-order-events";
+const RELAYS: [&str; 6] =
+    ["auth-relay", "users-relay", "products-relay", "orders-relay", "payments-relay", "sensors-relay"];
+
+/// What was done to the stack.
+#[derive(Debug, Default)]
+pub struct Soak {
+    pub accepted: Vec<Accepted>,
+    pub requests: usize,
+    /// Answered with a 5xx or not at all, and repeated.
+    pub repeated: usize,
+    pub kills: usize,
+}
+
+#[derive(Default)]
+struct Log(Mutex<Soak>);
+
+impl Log {
+    fn note(&self, change: impl FnOnce(&mut Soak)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Goes on for this long.
+pub async fn run(stack: &Stack, duration: Duration) -> Result<Soak> {
+    let log = Log::default();
+    let (from, until) = (Instant::now(), Instant::now() + duration);
+    let at = |share: f64| from + duration.mul_f64(share);
+    let customers = (0..CUSTOMERS).map(|_| customer(stack, &log, until));
+    tokio::try_join!(
+        futures::future::try_join_all(customers),
+        kill_functions(&log, until),
+        away("the bus", &RELAYS, Restriction::Take("events:PutEvents"), at(0.2), at(0.3)),
+        away("the poisoned consumer", &[POISONED], Restriction::Take("dynamodb:GetItem"), at(0.4), at(0.5)),
+        async {
+            sleep_until(at(0.6)).await;
+            away("the bus", &RELAYS, Restriction::Take("events:PutEvents"), at(0.6), at(0.7)).await
+        },
+    )?;
+    Ok(log.0.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Takes something from these functions for a while.
+async fn away(what: &str, functions: &[&str], taken: Restriction<'_>, from: Instant, until: Instant) -> Result<()> {
+    sleep_until(from).await;
+    println!("▸ {what} is away");
+    let mut held = Vec::new();
+    for function in functions {
+        held.push((function, policy::restrict(function, taken)?));
+    }
+    sleep_until(until).await;
+    for (function, policies) in held {
+        policy::restore(function, &policies)?;
+    }
+    println!("▸ {what} is back");
+    Ok(())
+}
+
+async fn kill_functions(log: &Log, until: Instant) -> Result<()> {
+    while Instant::now() < until {
+        sleep(BETWEEN_KILLS).await;
+        if processes::kill_any(random())?.is_some() {
+            log.note(|soak| soak.kills += 1);
+        }
+    }
+    Ok(())
+}
+
+fn random() -> usize {
+    Uuid::new_v4().as_u64_pair().1 as usize >> 4
+}
+
+/// Signs up, and then orders, pays, cancels and measures.
+async fn customer(stack: &Stack, log: &Log, until: Instant) -> Result<()> {
+    let (mut session, mut user_id) = newcomer(stack, log).await?;
+    let mut unpaid: Vec<String> = Vec::new();
+    while Instant::now() < until {
+        let visit = Visit { session: &session, log };
+        match random() % 10 {
+            0..=3 => unpaid.extend(visit.order(user_id).await?),
+            4..=6 => {
+                if let Some(order) = unpaid.pop() {
+                    visit.pay(&order).await?;
+                }
+            }
+            7 => {
+                if let Some(order) = unpaid.pop() {
+                    visit.send(Method::DELETE, &format!("/api/orders/{order}"), None).await?;
+                }
+            }
+            8 => visit.measure().await?,
+            _ => (session, user_id) = newcomer(stack, log).await?,
+        }
+    }
+    Ok(())
+}
+
+async fn newcomer(stack: &Stack, log: &Log) -> Result<(Session, u64)> {
+    let (name, password) = (format!("soak-{}", Uuid::new_v4().simple()), Uuid::new_v4().to_string());
+    let registration = json!({"username": name, "email": format!("{name}@example.com"), "password": password});
+    let nobody = stack.nobody();
+    let answer = Visit { session: &nobody, log }.send(Method::POST, "/auth/register", Some(registration)).await?;
+    let id = answer.body["id"].as_u64().with_context(|| format!("no account: {}", answer.body))?;
+    log.note(|soak| {
+        soak.accepted.push(("auth", "account", id.to_string()));
+        soak.accepted.push(("users", "user", id.to_string()));
+    });
+    let started = Instant::now();
+    loop {
+        match stack.sign_in(&name, &password).await {
+            Ok(session) => return Ok((session, id)),
+            Err(error) if started.elapsed() > PATIENCE => return Err(error),
+            Err(_) => sleep(Duration::from_millis(500)).await,
+        }
+    }
+}
+
+/// One customer at work.
+struct Visit<'a> {
+    session: &'a Session,
+    log: &'a Log,
+}
+
+impl Visit<'_> {
+    async fn order(&self, user_id: u64) -> Result<Option<String>> {
+        let wish = json!({"user_id": user_id, "product_id": random() % 3 + 1, "quantity": 1});
+        let answer = self.send(Method::POST, "/api/orders", Some(wish)).await?;
+        Ok(self.accepted(&answer, "orders", "order"))
+    }
+
+    async fn pay(&self, order: &str) -> Result<()> {
+        let method = ["tok_ok", "tok_ok", "tok_ok", "tok_declined", "tok_timeout"][random() % 5];
+        let order: u64 = order.parse()?;
+        let payment = json!({"order_id": order, "payment_method": method});
+        let answer = self.send(Method::POST, "/api/payments", Some(payment)).await?;
+        self.accepted(&answer, "payments", "payment");
+        Ok(())
+    }
+
+    async fn measure(&self) -> Result<()> {
+        let answer = self.send(Method::POST, "/test/sensor/temperature", None).await?;
+        let id = &answer.body["reading"]["id"];
+        let id = if id.is_u64() { id } else { &answer.body["id"] };
+        let id = id.as_u64().with_context(|| format!("no reading: {}", answer.body))?;
+        self.log.note(|soak| soak.accepted.push(("sensors", "reading", id.to_string())));
+        Ok(())
+    }
+
+    /// Notes what was accepted; answers with its id.
+    fn accepted(&self, answer: &Answer, table: &'static str, kind: &'static str) -> Option<String> {
+        let accepted = [StatusCode::CREATED, StatusCode::ACCEPTED].contains(&answer.status);
+        let id = answer.body["id"].as_u64().filter(|_| accepted)?.to_string();
+        self.log.note(|soak| soak.accepted.push((table, kind, id.clone())));
+        Some(id)
+    }
+
+    /// Sends a request until it is answered, with the same `Idempotency-Key`.
+    async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Result<Answer> {
+        let session = self.session.with_key(&Uuid::new_v4().to_string());
+        let started = Instant::now();
+        self.log.note(|soak| soak.requests += 1);
+        loop {
+            let answer = session.send(method.clone(), path, body.clone()).await;
+            if let Ok(answer) = answer
+                && !answer.status.is_server_error()
+                && answer.status != StatusCode::TOO_MANY_REQUESTS
+            {
+                return Ok(answer);
+            }
+            if started.elapsed() > PATIENCE {
+                bail!("{method} {path} was not answered in {PATIENCE:?}");
+            }
+            self.log.note(|soak| soak.repeated += 1);
+            sleep(Duration::from_millis(300)).await;
+        }
+    }
+}
