@@ -1,5 +1,5 @@
 XTASK = $(MAKE) --silent prerequisites && cargo run --quiet --target-dir target/xtask --package xtask --
-RUST_NEEDED := 91
+RUST_NEEDED := 95
 
 .DEFAULT_GOAL := help
 .PHONY: prerequisites help up down reset rotate-signing-key rebuild-analytics stop-service start-service logs mail \

@@ -6,7 +6,7 @@ use anyhow::Result;
 use e2e::{
     Session, Stack,
     policy::{self, Restriction},
-    resilience,
+    resilience, soak,
 };
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -60,10 +60,8 @@ async fn without_the_bus_requests_succeed_and_their_events_arrive_once_it_is_bac
     let stack = Stack::from_env()?;
     let admin = stack.demo("admin").await?;
     let (customer, user_id) = stack.newcomer().await?;
-    let relays =
-        ["auth", "users", "products", "orders", "payments", "sensors"].map(|service| format!("{service}-relay"));
     let mut held = Vec::new();
-    for relay in &relays {
+    for relay in soak::RELAYS {
         held.push((relay, policy::restrict(relay, Restriction::Take("events:PutEvents"))?));
     }
     let placed = order(&customer, user_id).await;

@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep};
 use crate::{Session, Stack};
 
 /// The services whose tables hold changes and the events that tell of them.
-const PUBLISHERS: [&str; 6] = ["auth", "users", "products", "orders", "payments", "sensors"];
+const PUBLISHERS: [&str; 7] = ["auth", "users", "products", "orders", "payments", "sensors", "notifications"];
 
 /// How many of a kind of finding are named.
 const NAMED: usize = 5;

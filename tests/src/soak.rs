@@ -26,8 +26,16 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const BETWEEN_KILLS: Duration = Duration::from_secs(3);
 /// The consumer that is poisoned.
 pub const POISONED: &str = "products-on-order-events";
-const RELAYS: [&str; 6] =
-    ["auth-relay", "users-relay", "products-relay", "orders-relay", "payments-relay", "sensors-relay"];
+/// What puts events on the bus.
+pub const RELAYS: [&str; 7] = [
+    "auth-relay",
+    "users-relay",
+    "products-relay",
+    "orders-relay",
+    "payments-relay",
+    "sensors-relay",
+    "notifications-relay",
+];
 
 /// What was done to the stack.
 #[derive(Debug, Default)]

@@ -18,7 +18,7 @@ async fn an_open_breaker_that_an_admin_resets_lets_calls_pass_again() {
         breaker().admit().await.unwrap().failed().await;
     }
     assert!(breaker().admit().await.is_err());
-    let answer = Api::new(reset_breaker::router(platform.clone())).admin().post(PATH, &json!(null)).await;
+    let answer = Api::new(reset_breaker::router(platform.clone())).admin().post(PATH, &json!({})).await;
     assert_eq!((answer.status, answer.body), (StatusCode::OK, json!({"service": "auth", "state": "closed"})));
     breaker().admit().await.unwrap().failed().await;
     assert!(breaker().admit().await.is_ok(), "failures are counted from the beginning again");
@@ -28,11 +28,11 @@ async fn an_open_breaker_that_an_admin_resets_lets_calls_pass_again() {
 async fn only_an_admin_resets_and_only_what_there_is() {
     let database = Database::new();
     let api = Api::new(reset_breaker::router(database.table("platform")));
-    assert_eq!(api.post(PATH, &json!(null)).await.status, StatusCode::UNAUTHORIZED);
-    assert_eq!(api.customer(1).post(PATH, &json!(null)).await.status, StatusCode::FORBIDDEN);
-    let unknown = api.admin().post("/circuit-breaker/reset/ghost", &json!(null)).await;
+    assert_eq!(api.post(PATH, &json!({})).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(api.customer(1).post(PATH, &json!({})).await.status, StatusCode::FORBIDDEN);
+    let unknown = api.admin().post("/circuit-breaker/reset/ghost", &json!({})).await;
     assert_eq!(unknown.status, StatusCode::NOT_FOUND);
     assert!(database.calls().is_empty());
     database.inject(Fault::Down);
-    assert_eq!(api.admin().post(PATH, &json!(null)).await.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(api.admin().post(PATH, &json!({})).await.status, StatusCode::SERVICE_UNAVAILABLE);
 }

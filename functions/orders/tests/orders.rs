@@ -148,6 +148,7 @@ async fn what_is_not_json_is_refused() {
     assert_eq!(post("application/json", "{".into()).await, StatusCode::BAD_REQUEST);
     assert_eq!(post("application/json", "".into()).await, StatusCode::BAD_REQUEST);
     assert_eq!(post("application/json", "{} x".into()).await, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(post("application/json", " [1, 2, null, 1, null]".into()).await, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(post("text/plain", "{}".into()).await, StatusCode::UNSUPPORTED_MEDIA_TYPE);
     assert_eq!(post("application/json", "x".repeat(1 << 20)).await, StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(shop.stored("order"), 0);

@@ -402,6 +402,8 @@ async fn only_an_admin_gives_money_back_and_only_of_a_completed_payment() {
     let path = format!("/api/payments/{}/refund", payment["id"]);
     let api = Api::new(http::refund_payment::router(shop.table.clone()));
     assert_eq!(api.customer(1).post(&path, &json!({})).await.status, StatusCode::FORBIDDEN);
+    let part = api.admin().post(&path, &json!({"amount": 5})).await;
+    assert_eq!((part.status, part.pointers()), (StatusCode::UNPROCESSABLE_ENTITY, vec!["/amount"]));
     assert_eq!(api.admin().post(&path, &json!({})).await.status, StatusCode::ACCEPTED);
     assert_eq!(api.admin().post(&path, &json!({})).await.status, StatusCode::ACCEPTED);
     shop.refund_what_was_asked().await;

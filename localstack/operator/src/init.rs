@@ -119,6 +119,7 @@ fn print(local: &Local, output: &Path) {
   customer   {} / {}
   API key    {api_key}
   (all of it in {})
+  mail       make mail    (what the stack sent; nothing leaves this machine)
 
 Buy a laptop:
 

@@ -79,12 +79,10 @@ async fn test_sensor(
     let given = body.map(|Valid(new)| new);
     let new = distinct(given.clone().unwrap_or_else(|| taken(sensor_type)));
     let device_id = new.device_id.clone().unwrap_or_else(|| own_device(user_id));
-    if device_id != own_device(user_id) && !caller.is_admin() {
-        return Err(Problem::forbidden(
-            "the readings of a device are sent to /api/sensors/{type}/readings with an API key",
-        ));
-    }
     let reading = new.accept(&type_name, sensor_type, &device_id, Timestamp::now()).map_err(Problem::invalid)?;
+    if reading.device_id != own_device(user_id) && !caller.is_admin() {
+        return Err(Problem::forbidden("a device's readings are sent to its type's /readings, with an API key"));
+    }
     let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let auth = verification::verify(&auth, authorization).await?;
     let result = TestResult { status: Status::Success, auth, processing: Processing::Queued, reading };

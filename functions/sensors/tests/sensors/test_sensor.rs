@@ -43,10 +43,18 @@ async fn the_reading_in_the_body_is_the_one_that_is_stored() {
     let world = world();
     let recorded_at = ago(1000);
     let body = json!({"device_id": "boiler-1", "value": 61.25, "unit": "°C", "recorded_at": recorded_at});
-    let answer = world.test().post(PATH, &body).await;
+    let answer = world.test_by_anybody().admin().post(PATH, &body).await;
     assert_eq!((answer.status, &answer.body["value"]), (StatusCode::CREATED, &json!(61.25)));
     let stored = world.readings("?device_id=boiler-1").await.body;
     assert_eq!((&stored["data"][0]["value"], &stored["data"][0]["recorded_at"]), (&json!(61.25), &json!(recorded_at)));
+}
+
+#[tokio::test]
+async fn nobody_tests_in_the_name_of_a_device_but_an_admin() {
+    let world = world();
+    let answer = world.test().post(PATH, &json!({"device_id": "boiler-1", "value": 149})).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    assert!(world.of_type("reading").is_empty());
 }
 
 #[tokio::test]
