@@ -63,7 +63,7 @@ unit:
 	cargo test --package e2e --test saga
 
 e2e: tools
-	@$(XTASK) with-stack cargo test --package e2e --test purchase --test access --test crash --test permissions --test degradation \
+	@$(XTASK) with-stack cargo test --package e2e --no-fail-fast --test purchase --test access --test crash --test permissions --test degradation \
 		--test integrity --test notifications --test secrets
 
 tools:

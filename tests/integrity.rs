@@ -12,9 +12,9 @@ use serde_json::json;
 const TABLE: &str = "local-events";
 
 async fn first_event(database: &Client) -> Result<HashMap<String, AttributeValue>> {
-    let page = database.scan().table_name(TABLE).filter_expression("begins_with(pk, :event)");
-    let page = page.expression_attribute_values(":event", AttributeValue::S("EVENT#".into())).send().await?;
-    Ok(page.items.unwrap().remove(0))
+    let events = database.scan().table_name(TABLE).filter_expression("begins_with(pk, :event)");
+    let events = events.expression_attribute_values(":event", AttributeValue::S("EVENT#".into()));
+    Ok(events.into_paginator().items().send().next().await.unwrap()?)
 }
 
 #[tokio::test]

@@ -199,5 +199,6 @@ impl Breaker {
         if let Err(error) = self.table.commit(Transaction::new().update(update)).await {
             tracing::warn!(service = self.service, %error, "the breaker's state cannot be written");
         }
+        self.forget();
     }
 }

@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use aws_sdk_lambda::{Client, error::DisplayErrorContext, primitives::Blob};
+use aws_sdk_lambda::{Client, config::retry::RetryConfig, error::DisplayErrorContext, primitives::Blob};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
@@ -83,6 +83,8 @@ impl ServiceClient {
 
     /// A client for the service in this stack, with its breaker in this table.
     pub fn new(lambda: Client, stack: &str, service: &'static str, breakers: Table) -> Self {
+        let config = lambda.config().to_builder().retry_config(RetryConfig::disabled());
+        let lambda = Client::from_conf(config.build());
         Self { lambda, stack: stack.to_owned(), service, breaker: Breaker::new(breakers, service) }
     }
 

@@ -203,6 +203,8 @@ impl runtime::Function for Queue {
             let body = message.body.as_deref().unwrap_or_default();
             if begins_by.is_some_and(|moment| Timestamp::now().unix_millis() > moment) {
                 tracing::warn!(message_id, "no time is left for this message; it comes again");
+                let late = ConsumerError::Rejected("no time was left for this message".into());
+                records.push(FailureRecord::of(&message, &late));
                 response.batch_item_failures.push(BatchItemFailure::new(message_id));
             } else if let Err(error) = self.handler.handle(body).await {
                 tracing::error!(message_id, %error, "a message was not handled");

@@ -36,7 +36,7 @@ pub struct Findings {
     pub changes: usize,
     pub logged: usize,
     pub counted: u64,
-    pub dead_letters: usize,
+    pub dead_letters: u64,
     /// Accepted, and in no table.
     pub missing: Vec<String>,
     /// Published with a change, and not in the log.
@@ -173,7 +173,7 @@ impl Checker {
                 })
                 .sum();
             match name.strip_suffix("-dlq") {
-                Some(queue) if depth > 0 => self.look_at_dead_letters(queue, findings).await?,
+                Some(queue) if depth > 0 => self.look_at_dead_letters(queue, depth, findings).await?,
                 None if depth > 0 => {
                     findings.waiting.insert(name, depth);
                 }
@@ -183,10 +183,13 @@ impl Checker {
         Ok(())
     }
 
-    async fn look_at_dead_letters(&self, queue: &str, findings: &mut Findings) -> Result<()> {
+    async fn look_at_dead_letters(&self, queue: &str, depth: u64, findings: &mut Findings) -> Result<()> {
         let page = self.admin.get(&format!("/api/events/dead-letters?queue={queue}&limit=100")).await?.body;
         let letters = page["data"].as_array().with_context(|| format!("no dead letters of {queue}: {page}"))?;
-        findings.dead_letters += letters.len();
+        findings.dead_letters += depth;
+        if letters.is_empty() {
+            findings.without_reason.push(format!("{depth} of {queue}, which are not shown"));
+        }
         let silent = letters.iter().filter(|letter| letter["reason"].as_str().is_none_or(str::is_empty));
         findings.without_reason.extend(silent.map(|letter| format!("{queue} {}", letter["message_id"])));
         Ok(())

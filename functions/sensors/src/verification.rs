@@ -34,7 +34,7 @@ pub async fn verify(auth: &ServiceClient, authorization: &str) -> Result<Verific
     };
     match auth.get::<Answer>(&request).await {
         Ok(Some(Answer { valid: true })) => Ok(Verification::Verified),
-        Ok(Some(Answer { valid: false })) | Err(ClientError::Refused { status: 401, .. }) => {
+        Ok(Some(Answer { valid: false })) | Err(ClientError::Refused { status: 401 | 403, .. }) => {
             Err(Problem::unauthenticated())
         }
         Ok(None) => Ok(fallback("no such endpoint")),

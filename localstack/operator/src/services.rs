@@ -6,6 +6,8 @@ use shared::aws;
 
 /// The variable by which a function knows which service it is of.
 const SERVICE_NAME: &str = "SERVICE_NAME";
+/// The variable by which a function knows which stack it is of.
+const STACK_NAME: &str = "STACK_NAME";
 
 /// The functions of one service.
 pub struct Service {
@@ -21,13 +23,14 @@ impl Service {
     /// When there are none.
     pub async fn find(stack: &str, service: &str) -> Result<Self> {
         let lambda = Client::new(&aws::sdk_config()?);
-        let prefix = format!("{stack}-");
         let mut pages = lambda.list_functions().into_paginator().items().send();
         let (mut functions, mut services) = (Vec::new(), std::collections::BTreeSet::new());
         while let Some(function) = pages.next().await.transpose()? {
             let name = function.function_name.unwrap_or_default();
             let variables = function.environment.and_then(|environment| environment.variables).unwrap_or_default();
-            if let Some(of) = variables.get(SERVICE_NAME).filter(|_| name.starts_with(&prefix)) {
+            if variables.get(STACK_NAME).is_some_and(|of| of == stack)
+                && let Some(of) = variables.get(SERVICE_NAME)
+            {
                 services.insert(of.clone());
                 if of == service {
                     functions.push(name);

@@ -3,7 +3,7 @@ use serde::Serialize;
 use shared::{
     auth::Caller,
     event::Role,
-    http::{Endpoint, Problem, routes},
+    http::{Endpoint, Nothing, Problem, Valid, routes},
     id::Id,
     table::Table,
 };
@@ -33,7 +33,11 @@ pub fn router(table: Table) -> Router {
 }
 
 /// `GET` and `POST /api/auth/verify`: whether this token is good now, revocation included.
-async fn verify(State(table): State<Table>, caller: Caller) -> Result<Json<Verification>, Problem> {
+async fn verify(
+    State(table): State<Table>,
+    caller: Caller,
+    _: Option<Valid<Nothing>>,
+) -> Result<Json<Verification>, Problem> {
     let (account, _) = signed_in(&table, &caller).await?;
     Ok(Json(Verification {
         valid: true,
