@@ -9,6 +9,7 @@ use e2e::{
 };
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 async fn status(session: &Session, method: Method, path: &str, body: &Value) -> Result<StatusCode> {
     let body = (method != Method::GET).then(|| body.clone());
@@ -21,7 +22,7 @@ async fn a_function_with_one_action_or_kind_of_item_less_fails_and_only_that_one
     let admin = stack.demo("admin").await?;
     let product = json!({"name": "Keyboard", "price": 49.5, "stock": 1});
     let order = json!({"user_id": 1, "product_id": 2, "quantity": 1});
-    let login = json!({"username": "nobody", "password": "password123"});
+    let login = json!({"username": Uuid::new_v4().to_string(), "password": "password123"});
     let functions = [
         ("products-create", "dynamodb:PutItem", Method::POST, "/api/products", product),
         ("products-get", "dynamodb:GetItem", Method::GET, "/api/products/2", Value::Null),

@@ -84,7 +84,7 @@ pub fn deny(settings: &Settings, checks: &[String]) -> Result<ExitCode> {
             cargo
                 .args(["install", "cargo-deny", "--locked", "--debug", "--version", CARGO_DENY, "--root"])
                 .arg(&folder);
-            cargo.env("CARGO_TARGET_DIR", folder.join("target"));
+            cargo.env("CARGO_TARGET_DIR", folder.join("target")).env("CARGO_PROFILE_DEV_DEBUG", "0");
             logged(cargo, &settings.root.join(".quayside/logs/cargo-deny.log"))?;
             Ok(fs::remove_dir_all(folder.join("target"))?)
         })?;
