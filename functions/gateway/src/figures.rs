@@ -6,11 +6,12 @@
 
 use std::ops::{AddAssign, Sub};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use shared::event::OrderStatus;
 
 /// The figures of the business, in counts and minor units.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Figures {
     pub users: i64,
     pub orders: i64,
@@ -51,6 +52,15 @@ impl Sub for Figures {
     }
 }
 
+/// What is known of one user, order or payment.
+pub trait Facts: Clone + Default + PartialEq + Serialize + DeserializeOwned + Send + Sync {
+    /// What it is: `order`.
+    const TYPE: &'static str;
+
+    /// What it adds to the figures.
+    fn figures(&self) -> Figures;
+}
+
 /// What is known of one user.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserFacts {
@@ -63,9 +73,10 @@ pub struct UserFacts {
     pub orders: u64,
 }
 
-impl UserFacts {
-    /// What the user adds to the figures.
-    pub fn figures(&self) -> Figures {
+impl Facts for UserFacts {
+    const TYPE: &'static str = "user";
+
+    fn figures(&self) -> Figures {
         Figures { users: i64::from(self.created && !self.deleted), ..Figures::default() }
     }
 }
@@ -88,9 +99,12 @@ impl OrderFacts {
         self.settled |= status != OrderStatus::Pending;
         self.completed |= status == OrderStatus::Completed;
     }
+}
 
-    /// What the order adds to the figures.
-    pub fn figures(&self) -> Figures {
+impl Facts for OrderFacts {
+    const TYPE: &'static str = "order";
+
+    fn figures(&self) -> Figures {
         Figures {
             orders: i64::from(self.created),
             pending: i64::from(self.created && !self.settled),
@@ -110,10 +124,12 @@ pub struct PaymentFacts {
     pub refunded: bool,
 }
 
-impl PaymentFacts {
-    /// What the payment adds to the figures. Money may be given back that was never said to be taken:
-    /// that of a payment which the provider charged after it had been given up.
-    pub fn figures(&self) -> Figures {
+impl Facts for PaymentFacts {
+    const TYPE: &'static str = "payment";
+
+    /// Money may be given back that was never said to be taken: that of a payment which the provider
+    /// charged after it had been given up.
+    fn figures(&self) -> Figures {
         Figures { revenue: if self.refunded { 0 } else { self.taken }, ..Figures::default() }
     }
 }

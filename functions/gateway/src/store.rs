@@ -1,49 +1,16 @@
 //! The gateway's table: the dashboard's figures, and what they were summed up from.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 use shared::{
     id::Id,
     table::{Item, Key, Table, TableError, Transaction, Update},
     time::Timestamp,
 };
 
-use crate::figures::{Figures, OrderFacts, PaymentFacts, UserFacts};
+use crate::figures::{Facts, Figures, UserFacts};
 
 const DASHBOARD: &str = "dashboard";
-
-/// What is known of one user, order or payment.
-pub trait Facts: Clone + Default + PartialEq + Serialize + DeserializeOwned + Send + Sync {
-    /// Stored as the item's type, and in its key: `order`.
-    const TYPE: &'static str;
-
-    /// What it adds to the figures.
-    fn figures(&self) -> Figures;
-}
-
-impl Facts for UserFacts {
-    const TYPE: &'static str = "user";
-
-    fn figures(&self) -> Figures {
-        Self::figures(self)
-    }
-}
-
-impl Facts for OrderFacts {
-    const TYPE: &'static str = "order";
-
-    fn figures(&self) -> Figures {
-        Self::figures(self)
-    }
-}
-
-impl Facts for PaymentFacts {
-    const TYPE: &'static str = "payment";
-
-    fn figures(&self) -> Figures {
-        Self::figures(self)
-    }
-}
 
 /// Facts as they are stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -95,18 +62,7 @@ pub fn save<F: Facts>(transaction: Transaction, known: &Known<F>, facts: &F) -> 
     if known.version == 0 { transaction.insert(&saved) } else { transaction.replace(&saved) }
 }
 
-/// The stored figures.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-struct Dashboard {
-    users: i64,
-    orders: i64,
-    pending: i64,
-    completed: i64,
-    revenue: i64,
-}
-
-impl Item for Dashboard {
+impl Item for Figures {
     const TYPE: &'static str = DASHBOARD;
 
     fn key(&self) -> Key {
@@ -120,9 +76,7 @@ fn dashboard_key() -> Key {
 
 /// The figures: one GetItem.
 pub async fn figures(table: &Table) -> Result<Figures, TableError> {
-    let Dashboard { users, orders, pending, completed, revenue } =
-        table.get(&dashboard_key()).await?.unwrap_or_default();
-    Ok(Figures { users, orders, pending, completed, revenue })
+    Ok(table.get(&dashboard_key()).await?.unwrap_or_default())
 }
 
 /// Moves the stored figures by these.

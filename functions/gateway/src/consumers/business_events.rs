@@ -17,8 +17,8 @@ use shared::{
 };
 
 use crate::{
-    figures::{Figures, OrderFacts, PaymentFacts, UserFacts},
-    store::{self, Facts, Known},
+    figures::{Facts, Figures, OrderFacts, PaymentFacts, UserFacts},
+    store::{self, Known},
 };
 
 /// Events in one transaction: for each an inbox record and at worst two items more, and one with the

@@ -1,11 +1,9 @@
 use std::{collections::BTreeMap, time::Duration};
 
-use aws_sdk_lambda::Client;
 use axum::{Json, Router, extract::State, routing::get};
 use futures::future::join_all;
 use serde::Serialize;
 use shared::{
-    aws,
     breaker::{Breaker, BreakerState},
     client::ServiceClient,
     health::{Health, HealthStatus},
@@ -30,10 +28,7 @@ struct Gateway {
 /// What `main` serves.
 pub fn endpoint() -> Endpoint {
     let platform = Table::from_env_variable("PLATFORM_TABLE_NAME")?;
-    let lambda = Client::new(&aws::sdk_config()?);
-    let stack = aws::required("STACK_NAME")?;
-    let services = SERVICES.map(|service| ServiceClient::new(lambda.clone(), &stack, service, platform.clone()));
-    Ok(router(services.to_vec(), platform))
+    Ok(router(ServiceClient::all_from_env(SERVICES)?.to_vec(), platform))
 }
 
 /// The endpoint over a client for each of [`SERVICES`], in their order, and the breakers' table.

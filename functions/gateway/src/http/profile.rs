@@ -1,4 +1,3 @@
-use aws_sdk_lambda::Client;
 use axum::{
     Json, Router,
     extract::State,
@@ -9,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::{
     auth::Caller,
-    aws,
     client::{ClientError, Get, ServiceClient},
     http::{Endpoint, PathId, Problem, routes},
     id::Id,
@@ -34,10 +32,8 @@ pub struct Sources {
 
 /// What `main` serves.
 pub fn endpoint() -> Endpoint {
-    let (lambda, stack) = (Client::new(&aws::sdk_config()?), aws::required("STACK_NAME")?);
-    let platform = Table::from_env_variable("PLATFORM_TABLE_NAME")?;
-    let client = |service| ServiceClient::new(lambda.clone(), &stack, service, platform.clone());
-    Ok(router(Sources { users: client("users"), orders: client("orders"), table: Table::from_env()? }))
+    let [users, orders] = ServiceClient::all_from_env(["users", "orders"])?;
+    Ok(router(Sources { users, orders, table: Table::from_env()? }))
 }
 
 pub fn router(sources: Sources) -> Router {

@@ -10,7 +10,6 @@ use shared::{
     client::ServiceClient,
     health::{Health, HealthStatus},
     http::{Endpoint, Problem, routes},
-    table::Table,
 };
 
 use crate::{SERVICES, catalogue::FunctionCatalogue};
@@ -28,11 +27,8 @@ struct Registry {
 
 /// What `main` serves.
 pub fn endpoint() -> Endpoint {
-    let platform = Table::from_env_variable("PLATFORM_TABLE_NAME")?;
-    let lambda = Client::new(&aws::sdk_config()?);
-    let stack = aws::required("STACK_NAME")?;
-    let services = SERVICES.map(|service| ServiceClient::new(lambda.clone(), &stack, service, platform.clone()));
-    Ok(router(services.to_vec(), FunctionCatalogue::new(lambda, &stack)))
+    let functions = FunctionCatalogue::new(Client::new(&aws::sdk_config()?), &aws::required("STACK_NAME")?);
+    Ok(router(ServiceClient::all_from_env(SERVICES)?.to_vec(), functions))
 }
 
 /// The endpoint over a client for each of [`SERVICES`], in their order.
