@@ -5,7 +5,12 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use aws_sdk_lambda::{Client, config::retry::RetryConfig, error::DisplayErrorContext, primitives::Blob};
+use aws_sdk_lambda::{
+    Client,
+    config::{self, retry::RetryConfig},
+    error::DisplayErrorContext,
+    primitives::Blob,
+};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
@@ -77,14 +82,22 @@ impl ServiceClient {
     /// A client for the service, in the stack named by `STACK_NAME`, with its breaker in the table
     /// named by `PLATFORM_TABLE_NAME`.
     pub fn from_env(service: &'static str) -> Result<Self, ConfigError> {
-        let breakers = Table::from_env_variable("PLATFORM_TABLE_NAME")?;
-        Ok(Self::new(Client::new(&aws::sdk_config()?), &aws::required("STACK_NAME")?, service, breakers))
+        let [client] = Self::all_from_env([service])?;
+        Ok(client)
     }
 
-    /// A client for the service in this stack, with its breaker in this table.
+    /// [`from_env`](Self::from_env) for each of these services, in their order, over one Lambda client.
+    pub fn all_from_env<const N: usize>(services: [&'static str; N]) -> Result<[Self; N], ConfigError> {
+        // The SDK's own attempts would multiply those made here.
+        let config = config::Builder::from(&aws::sdk_config()?).retry_config(RetryConfig::disabled());
+        let (lambda, stack) = (Client::from_conf(config.build()), aws::required("STACK_NAME")?);
+        let breakers = Table::from_env_variable("PLATFORM_TABLE_NAME")?;
+        Ok(services.map(|service| Self::new(lambda.clone(), &stack, service, breakers.clone())))
+    }
+
+    /// A client for the service in this stack, with its breaker in this table. The Lambda client is not
+    /// to repeat anything by itself.
     pub fn new(lambda: Client, stack: &str, service: &'static str, breakers: Table) -> Self {
-        let config = lambda.config().to_builder().retry_config(RetryConfig::disabled());
-        let lambda = Client::from_conf(config.build());
         Self { lambda, stack: stack.to_owned(), service, breaker: Breaker::new(breakers, service) }
     }
 

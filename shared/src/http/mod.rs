@@ -19,7 +19,7 @@ pub use self::{
     cors::Origins,
     extract::{PathId, QueryParams, SourceAddress},
     problem::{FieldError, Problem},
-    valid::{Form, Nothing, Valid, read_element},
+    valid::{Form, Nothing, Valid, read_element, within},
 };
 use crate::{auth::Identity, aws::ConfigError, runtime};
 

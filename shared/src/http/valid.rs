@@ -80,6 +80,12 @@ where
     check(value)
 }
 
+/// The errors of an element that stands at this pointer, with pointers that begin at the body.
+pub fn within(element: &str, errors: Vec<FieldError>) -> Vec<FieldError> {
+    let rooted = |error: FieldError| FieldError { pointer: format!("{element}{}", error.pointer), ..error };
+    errors.into_iter().map(rooted).collect()
+}
+
 impl<T, S> FromRequest<S> for Form<T>
 where
     T: DeserializeOwned + Validate<Context = ()>,

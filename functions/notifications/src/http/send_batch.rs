@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::{
     auth::{Caller, Scope},
-    http::{Endpoint, FieldError, Problem, Valid, read_element, routes},
+    http::{Endpoint, FieldError, Problem, Valid, read_element, routes, within},
     id::Id,
     time::Timestamp,
 };
@@ -150,10 +150,8 @@ fn not_told(index: usize, reason: NotTold) -> Result<Outcome, Problem> {
     }
 }
 
-fn rejected(index: usize, mut errors: Vec<FieldError>) -> Outcome {
-    for error in &mut errors {
-        error.pointer = format!("/notifications/{index}{}", error.pointer);
-    }
+fn rejected(index: usize, errors: Vec<FieldError>) -> Outcome {
+    let errors = within(&format!("/notifications/{index}"), errors);
     Outcome { index, status: Status::Rejected, id: None, errors }
 }
 

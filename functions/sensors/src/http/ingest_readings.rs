@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::{
     auth::{Caller, Scope},
-    http::{Endpoint, FieldError, Problem, Valid, read_element, routes},
+    http::{Endpoint, FieldError, Problem, Valid, read_element, routes, within},
     id::Id,
     time::Timestamp,
 };
 
-use super::{known_type, within};
+use super::known_type;
 use crate::{
     Sensors,
     reading::{NewReading, Reading},

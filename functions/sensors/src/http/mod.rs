@@ -7,12 +7,7 @@ pub mod statistics;
 pub mod test_sensor;
 
 use axum::http::StatusCode;
-use shared::{
-    auth::Caller,
-    http::{FieldError, Problem},
-    id::Id,
-    time::Timestamp,
-};
+use shared::{auth::Caller, http::Problem, id::Id, time::Timestamp};
 
 use crate::{
     reading::is_name,
@@ -58,10 +53,4 @@ fn parameter(pointer: &str, detail: &str) -> Problem {
 /// The caller if signed in; 403 for an API key.
 fn must_be_signed_in(caller: &Caller) -> Result<(), Problem> {
     caller.user_id().map(|_| ())
-}
-
-/// The errors of an element, with pointers that begin at the body.
-fn within(element: &str, errors: Vec<FieldError>) -> Vec<FieldError> {
-    let rooted = |error: FieldError| FieldError { pointer: format!("{element}{}", error.pointer), ..error };
-    errors.into_iter().map(rooted).collect()
 }
