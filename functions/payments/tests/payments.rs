@@ -148,9 +148,7 @@ impl Shop {
     }
 
     fn published(&self) -> Vec<Envelope> {
-        let items = self.database.items(&self.table);
-        let outbox = items.iter().filter(|item| item["type"]["S"] == "outbox");
-        outbox.map(|item| serde_json::from_str(item["envelope"]["S"].as_str().unwrap()).unwrap()).collect()
+        self.database.published(&self.table)
     }
 
     async fn get(&self, payment: &Value) -> Value {

@@ -101,8 +101,7 @@ impl Directory {
     }
 
     fn of_type(&self, item_type: &str) -> Vec<Value> {
-        let items = self.database.items(&self.table);
-        items.into_iter().filter(|item| item["type"]["S"] == item_type).collect()
+        self.database.items_of_type(&self.table, item_type)
     }
 }
 

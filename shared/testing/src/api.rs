@@ -8,10 +8,11 @@ use http_body_util::BodyExt;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::Value;
 use shared::{
-    auth::{AUDIENCE, Claims, ISSUER, Identity, PublicKeys},
+    auth::{AUDIENCE, ApiKeyRecord, ApiKeySecret, Claims, ISSUER, Identity, PublicKeys, Scope},
     event::Role,
     http::{Origins, layered},
-    table::Table,
+    id::Id,
+    table::{Table, Transaction},
     time::Timestamp,
 };
 use tower::ServiceExt;
@@ -27,6 +28,19 @@ const PUBLIC_KEY: &str = "test:11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
 /// An identity that accepts [`token`]s.
 pub fn identity() -> Identity {
     Identity::new(PublicKeys::parse(PUBLIC_KEY).unwrap(), None)
+}
+
+/// An identity that accepts [`token`]s, and the API keys in this table.
+pub fn identity_accepting_keys(platform: &Table) -> Identity {
+    Identity::new(PublicKeys::parse(PUBLIC_KEY).unwrap(), Some(platform.clone()))
+}
+
+/// The text of a new API key with this scope, of which this table knows.
+pub async fn api_key(platform: &Table, scope: Scope) -> String {
+    let (id, secret) = (Id::generate(), ApiKeySecret::generate().unwrap());
+    let record = ApiKeyRecord::new(id, &secret, "client", &[scope], 1000, None);
+    platform.commit(Transaction::new().insert(&record)).await.unwrap();
+    secret.key_text(id)
 }
 
 /// An access token for the user with this id, good for a quarter of an hour.
@@ -88,7 +102,7 @@ impl Api {
 
     /// An endpoint that accepts API keys too, from this table.
     pub fn accepting_keys(router: Router, platform: &Table) -> Self {
-        let identity = Identity::new(PublicKeys::parse(PUBLIC_KEY).unwrap(), Some(platform.clone()));
+        let identity = identity_accepting_keys(platform);
         Self { router: layered(router, identity, &Origins::default()), headers: Vec::new() }
     }
 

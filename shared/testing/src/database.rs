@@ -18,7 +18,7 @@ use aws_smithy_types::body::SdkBody;
 use dynoxide::DynoxideError;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use shared::table::Table;
+use shared::{event::Envelope, table::Table};
 
 /// A DynamoDB engine in memory, with one table for each service that asks for one.
 #[derive(Clone)]
@@ -127,6 +127,20 @@ impl Database {
                 return items;
             }
         }
+    }
+
+    /// The items of one type in a table, in DynamoDB's notation.
+    pub fn items_of_type(&self, table: &Table, item_type: &str) -> Vec<Value> {
+        self.items(table).into_iter().filter(|item| item["type"]["S"] == item_type).collect()
+    }
+
+    /// The events that were published with changes of a table, oldest first.
+    pub fn published(&self, table: &Table) -> Vec<Envelope> {
+        let items = self.items_of_type(table, "outbox");
+        let envelopes = items.iter().map(|item| serde_json::from_str(item["envelope"]["S"].as_str().unwrap()).unwrap());
+        let mut events: Vec<Envelope> = envelopes.collect();
+        events.sort_by_key(|event| event.id);
+        events
     }
 
     /// The items put by transactions since the last time this was asked, in order: what the tables'

@@ -105,8 +105,7 @@ impl World {
     }
 
     pub fn of_type(&self, item_type: &str) -> Vec<Value> {
-        let items = self.database.items(&self.table).into_iter();
-        items.filter(|item| item["type"]["S"] == item_type).collect()
+        self.database.items_of_type(&self.table, item_type)
     }
 }
 

@@ -1,35 +1,14 @@
 //! The sample events beside the sources are what the functions take.
 
-use std::fs;
-
-use axum::{Router, body::Body, http::Method};
 use events::http::{event_stats, list_dead_letters, list_events, redrive, replay_events};
-use http_body_util::BodyExt;
 use lambda_runtime::LambdaEvent;
 use serde_json::json;
-use shared::{consumer, health};
-use testing::{Answer, Api};
+use shared::{consumer, event::Role, health};
+use testing::{Samples, identity, token};
 
 use crate::world::{FakeQueues, Log};
 
-fn sample(function: &str) -> String {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../events/events");
-    fs::read_to_string(format!("{path}/{function}.json")).unwrap()
-}
-
-/// Sends a function's sample event as an admin, as `lambda_http` reads it.
-async fn send(function: &str, router: Router) -> Answer {
-    let request = lambda_http::request::from_str(&sample(function)).unwrap();
-    let (parts, body) = request.into_parts();
-    let path = parts.uri.path_and_query().unwrap().as_str().trim_start_matches("/live").to_owned();
-    let api = Api::new(router).admin();
-    if parts.method == Method::GET {
-        return api.get(&path).await;
-    }
-    let content_type = parts.headers["content-type"].to_str().unwrap().to_owned();
-    let body = body.collect().await.unwrap().to_bytes();
-    api.with("content-type", &content_type).post_raw(&path, Body::from(body)).await
-}
+const SAMPLES: Samples = Samples::of("events");
 
 #[tokio::test]
 async fn every_endpoint_takes_its_sample_event() {
@@ -46,15 +25,16 @@ async fn every_endpoint_takes_its_sample_event() {
         ("events-health", health::router(events::SERVICE, "1.2.3", table.clone(), events::http::health::PATHS)),
     ];
     for (function, router) in endpoints {
-        let answer = send(function, router).await;
-        assert!(answer.status.is_success(), "{function}: {} {}", answer.status, answer.body);
+        let placeholders = [("ACCESS_TOKEN", &*token(1, Role::Admin))];
+        let (status, body) = SAMPLES.send(function, &placeholders, identity(), router).await;
+        assert!(status.is_success(), "{function}: {status} {body}");
     }
 }
 
 #[tokio::test]
 async fn the_log_takes_its_sample_event_and_refuses_what_is_none() {
     let log = Log::new();
-    let mut batch: serde_json::Value = serde_json::from_str(&sample("events-on-all-events")).unwrap();
+    let mut batch: serde_json::Value = serde_json::from_str(&SAMPLES.text("events-on-all-events")).unwrap();
     let mut broken = batch["Records"][0].clone();
     broken["messageId"] = json!("broken");
     broken["body"] = json!(r#"{"source":"quayside.orders","detail":{"type":"order.created"}}"#);

@@ -1,51 +1,31 @@
 //! The sample events in `events/notifications` are what AWS sends, and each of them works.
 
-use std::{collections::BTreeSet, fs};
-
 use axum::{Router, http::StatusCode};
-use lambda_http::request::from_str;
 use notifications::http;
 use serde_json::{Value, json};
 use shared::{
-    auth::{Identity, PublicKeys, Scope},
+    auth::Scope,
     consumer,
     event::{Envelope, NotificationRequested, Role},
     failure::Failures,
-    http::{Origins, layered},
     outbox::OutboxItem,
     time::Timestamp,
 };
-use testing::token;
+use testing::{Samples, identity_accepting_keys, token};
 
 use crate::{
     office::Office,
     world::{World, deserted, message, world},
 };
 
-const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
-const PUBLIC_KEY: &str = "test:11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
-
-fn sample(function: &str) -> String {
-    fs::read_to_string(format!("{ROOT}/events/notifications/{function}.json")).unwrap()
-}
+const SAMPLES: Samples = Samples::of("notifications");
 
 /// Sends a sample of API Gateway's to the endpoint that it is for, with credentials that are good.
 async fn send(world: &World, function: &str, notification: &Value, router: Router) -> (StatusCode, Value) {
-    let key = world.key(Scope::NotificationsSend).await;
-    let sample = sample(function)
-        .replace("ACCESS_TOKEN", &token(7, Role::Customer))
-        .replace("API_KEY", &key)
-        .replace("NOTIFICATION_ID", &notification["id"].to_string());
-    let identity = Identity::new(PublicKeys::parse(PUBLIC_KEY).unwrap(), Some(world.platform.clone()));
-    let request = from_str(&sample).unwrap().map(axum::body::Body::new);
-    // The stage is no part of the path: `AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH` in a function.
-    let (mut parts, body) = request.into_parts();
-    parts.uri = parts.uri.to_string().replacen("/live", "", 1).parse().unwrap();
-    let request = axum::http::Request::from_parts(parts, body);
-    let response = tower::ServiceExt::oneshot(layered(router, identity, &Origins::default()), request).await.unwrap();
-    let status = response.status();
-    let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
-    (status, serde_json::from_slice(&body).unwrap())
+    let (token, key) = (token(7, Role::Customer), world.key(Scope::NotificationsSend).await);
+    let notification = notification["id"].to_string();
+    let placeholders = [("ACCESS_TOKEN", &*token), ("API_KEY", &*key), ("NOTIFICATION_ID", &*notification)];
+    SAMPLES.send(function, &placeholders, identity_accepting_keys(&world.platform), router).await
 }
 
 #[tokio::test]
@@ -75,7 +55,7 @@ async fn the_samples_of_requests_are_answered() {
 #[tokio::test]
 async fn the_sample_of_the_users_queue_is_handled() {
     let world = deserted();
-    let payload = serde_json::from_str(&sample("notifications-on-user-events")).unwrap();
+    let payload = serde_json::from_str(&SAMPLES.text("notifications-on-user-events")).unwrap();
     let event = lambda_runtime::LambdaEvent::new(payload, Default::default());
     let answer = consumer::function(world.user_events()).invoke(event).await.unwrap();
     assert_eq!(answer, json!({"batchItemFailures": []}));
@@ -86,8 +66,9 @@ async fn the_sample_of_the_users_queue_is_handled() {
 async fn the_sample_of_the_domain_events_queue_is_handled() {
     let world = world().await;
     world.know(1, "Root", Role::Admin).await;
-    let payload =
-        sample("notifications-on-domain-events").replace("2026-01-15T10:30:45", &Timestamp::now().to_string()[..19]);
+    let payload = SAMPLES
+        .text("notifications-on-domain-events")
+        .replace("2026-01-15T10:30:45", &Timestamp::now().to_string()[..19]);
     let event = lambda_runtime::LambdaEvent::new(serde_json::from_str(&payload).unwrap(), Default::default());
     let answer = consumer::function(world.domain_events()).invoke(event).await.unwrap();
     assert_eq!(answer, json!({"batchItemFailures": []}));
@@ -102,7 +83,7 @@ async fn the_sample_of_the_delivery_queue_is_delivered() {
     let sent = world.sent(&message("Hi")).await.body;
     let office = Office::of(world, vec![]);
     let (provider, table) = (office.provider.clone(), office.world.table.clone());
-    let payload = sample("notifications-on-requests").replace("900719925474", &sent["id"].to_string());
+    let payload = SAMPLES.text("notifications-on-requests").replace("900719925474", &sent["id"].to_string());
     let event = lambda_runtime::LambdaEvent::new(serde_json::from_str(&payload).unwrap(), Default::default());
     let failures = Failures::new(table);
     let function = consumer::messages_recorded(office.handler(), failures);
@@ -114,7 +95,7 @@ async fn the_sample_of_the_delivery_queue_is_delivered() {
 #[tokio::test]
 async fn the_sample_of_the_schedule_is_answered() {
     let world = deserted();
-    let payload = serde_json::from_str(&sample("notifications-wake")).unwrap();
+    let payload = serde_json::from_str(&SAMPLES.text("notifications-wake")).unwrap();
     let event = lambda_runtime::LambdaEvent::new(payload, Default::default());
     let job = notifications::wake::Wake { table: world.table.clone() };
     assert_eq!(shared::schedule::function(job).invoke(event).await.unwrap(), json!({"done": 0}));
@@ -123,7 +104,7 @@ async fn the_sample_of_the_schedule_is_answered() {
 #[test]
 fn the_sample_of_the_stream_is_an_outbox_item_with_a_request_in_it() {
     let event: aws_lambda_events::event::dynamodb::Event =
-        serde_json::from_str(&sample("notifications-relay")).unwrap();
+        serde_json::from_str(&SAMPLES.text("notifications-relay")).unwrap();
     let record = event.records.into_iter().next().unwrap();
     assert_eq!(record.event_name, "INSERT");
     let item: OutboxItem = serde_dynamo::from_item(record.change.new_image).unwrap();
@@ -134,9 +115,5 @@ fn the_sample_of_the_stream_is_an_outbox_item_with_a_request_in_it() {
 
 #[test]
 fn every_function_has_a_sample() {
-    let names = |folder: String| -> BTreeSet<String> {
-        let files = fs::read_dir(folder).unwrap();
-        files.map(|file| file.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned()).collect()
-    };
-    assert_eq!(names(format!("{ROOT}/events/notifications")), names(format!("{ROOT}/functions/notifications/src/bin")));
+    assert_eq!(SAMPLES.sampled(), SAMPLES.functions());
 }

@@ -1,43 +1,25 @@
 //! The sample events in `events/sensors` are what AWS sends, and each of them works.
 
-use std::{collections::BTreeSet, fs};
-
 use axum::{Router, http::StatusCode};
-use lambda_http::request::from_str;
 use sensors::http;
 use serde_json::{Value, json};
 use shared::{
-    auth::{Identity, PublicKeys, Scope},
+    auth::Scope,
     consumer,
     event::{Envelope, Role, SensorReadingRecorded},
-    http::{Origins, layered},
     outbox::OutboxItem,
 };
-use testing::token;
+use testing::{Samples, identity_accepting_keys, token};
 
 use crate::world::{World, world};
 
-const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
-const PUBLIC_KEY: &str = "test:11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
-
-fn sample(function: &str) -> String {
-    fs::read_to_string(format!("{ROOT}/events/sensors/{function}.json")).unwrap()
-}
+const SAMPLES: Samples = Samples::of("sensors");
 
 /// Sends a sample of API Gateway's to the endpoint that it is for, with credentials that are good.
 async fn send(world: &World, function: &str, router: Router) -> (StatusCode, Value) {
-    let key = world.key(Scope::SensorsWrite).await;
-    let sample = sample(function).replace("ACCESS_TOKEN", &token(7, Role::Customer)).replace("API_KEY", &key);
-    let identity = Identity::new(PublicKeys::parse(PUBLIC_KEY).unwrap(), Some(world.platform.clone()));
-    let request = from_str(&sample).unwrap().map(axum::body::Body::new);
-    // The stage is no part of the path: `AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH` in a function.
-    let (mut parts, body) = request.into_parts();
-    parts.uri = parts.uri.to_string().replacen("/live", "", 1).parse().unwrap();
-    let request = axum::http::Request::from_parts(parts, body);
-    let response = tower::ServiceExt::oneshot(layered(router, identity, &Origins::default()), request).await.unwrap();
-    let status = response.status();
-    let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
-    (status, serde_json::from_slice(&body).unwrap())
+    let (token, key) = (token(7, Role::Customer), world.key(Scope::SensorsWrite).await);
+    let placeholders = [("ACCESS_TOKEN", &*token), ("API_KEY", &*key)];
+    SAMPLES.send(function, &placeholders, identity_accepting_keys(&world.platform), router).await
 }
 
 #[tokio::test]
@@ -66,7 +48,8 @@ async fn the_samples_of_requests_are_answered() {
 #[tokio::test]
 async fn the_sample_of_the_queue_is_processed() {
     let world = world();
-    let payload = sample("sensors-on-reading-events").replace("2026-01-15T10:30:45", &crate::world::ago(1000)[..19]);
+    let payload =
+        SAMPLES.text("sensors-on-reading-events").replace("2026-01-15T10:30:45", &crate::world::ago(1000)[..19]);
     let event = lambda_runtime::LambdaEvent::new(serde_json::from_str(&payload).unwrap(), Default::default());
     let answer = consumer::batches(world.consumer()).invoke(event).await.unwrap();
     assert_eq!(answer, json!({"batchItemFailures": []}));
@@ -78,7 +61,8 @@ async fn the_sample_of_the_queue_is_processed() {
 
 #[test]
 fn the_sample_of_the_stream_is_an_outbox_item_with_a_reading_in_it() {
-    let event: aws_lambda_events::event::dynamodb::Event = serde_json::from_str(&sample("sensors-relay")).unwrap();
+    let event: aws_lambda_events::event::dynamodb::Event =
+        serde_json::from_str(&SAMPLES.text("sensors-relay")).unwrap();
     let record = event.records.into_iter().next().unwrap();
     assert_eq!(record.event_name, "INSERT");
     let item: OutboxItem = serde_dynamo::from_item(record.change.new_image).unwrap();
@@ -89,9 +73,5 @@ fn the_sample_of_the_stream_is_an_outbox_item_with_a_reading_in_it() {
 
 #[test]
 fn every_function_has_a_sample() {
-    let names = |folder: String| -> BTreeSet<String> {
-        let files = fs::read_dir(folder).unwrap();
-        files.map(|file| file.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned()).collect()
-    };
-    assert_eq!(names(format!("{ROOT}/events/sensors")), names(format!("{ROOT}/functions/sensors/src/bin")));
+    assert_eq!(SAMPLES.sampled(), SAMPLES.functions());
 }

@@ -3,11 +3,10 @@ use std::{sync::Arc, time::Duration};
 use sensors::{Sensors, consumers::reading_events::ReadingEvents, http};
 use serde_json::{Value, json};
 use shared::{
-    auth::{ApiKeyRecord, ApiKeySecret, Scope},
+    auth::Scope,
     consumer::{self, ConsumerError, Outcome},
     event::Envelope,
-    id::Id,
-    table::{Table, Transaction},
+    table::Table,
     time::Timestamp,
 };
 use testing::{Answer, Api, Behaviour, Database, Functions};
@@ -57,10 +56,7 @@ impl World {
 
     /// The text of a new API key with this scope.
     pub async fn key(&self, scope: Scope) -> String {
-        let (id, secret) = (Id::generate(), ApiKeySecret::generate().unwrap());
-        let record = ApiKeyRecord::new(id, &secret, "plant", &[scope], 1000, None);
-        self.platform.commit(Transaction::new().insert(&record)).await.unwrap();
-        secret.key_text(id)
+        testing::api_key(&self.platform, scope).await
     }
 
     /// Sends readings of temperature as an admin.
@@ -95,16 +91,12 @@ impl World {
     }
 
     pub fn of_type(&self, item_type: &str) -> Vec<Value> {
-        let items = self.database.items(&self.table).into_iter();
-        items.filter(|item| item["type"]["S"] == item_type).collect()
+        self.database.items_of_type(&self.table, item_type)
     }
 
     /// The published events of this type, oldest first.
     pub fn events(&self, event_type: &str) -> Vec<Envelope> {
-        let items = self.of_type("outbox");
-        let envelopes = items.iter().map(|item| serde_json::from_str(item["envelope"]["S"].as_str().unwrap()).unwrap());
-        let mut events: Vec<Envelope> = envelopes.filter(|event: &Envelope| event.event_type == event_type).collect();
-        events.sort_by_key(|event| event.id);
-        events
+        let events = self.database.published(&self.table).into_iter();
+        events.filter(|event| event.event_type == event_type).collect()
     }
 }
