@@ -60,10 +60,7 @@ async fn without_the_bus_requests_succeed_and_their_events_arrive_once_it_is_bac
     let stack = Stack::from_env()?;
     let admin = stack.demo("admin").await?;
     let (customer, user_id) = stack.newcomer().await?;
-    let mut held = Vec::new();
-    for relay in soak::RELAYS {
-        held.push((relay, policy::restrict(relay, Restriction::Take("events:PutEvents"))?));
-    }
+    let restricted = policy::restrict(&soak::RELAYS, Restriction::Take("events:PutEvents"))?;
     let placed = order(&customer, user_id).await;
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;
     let log = "/api/events?limit=20&aggregate=Order:";
@@ -71,9 +68,7 @@ async fn without_the_bus_requests_succeed_and_their_events_arrive_once_it_is_bac
         Ok(order) => admin.get(&format!("{log}{order}")).await,
         Err(_) => admin.get("/api/events").await,
     };
-    for (relay, policies) in held {
-        policy::restore(relay, &policies)?;
-    }
+    restricted.restore()?;
     let order = placed?;
     assert_eq!(logged?.body["data"], json!([]), "nothing is on the bus while it is away");
     customer.eventually(&format!("/api/orders/{order}"), is_reserved).await?;
@@ -92,18 +87,14 @@ async fn without_its_table_a_service_says_so_alone_and_recovers_by_itself() -> R
     let stack = Stack::from_env()?;
     let (customer, user_id) = stack.newcomer().await?;
     policy::hasten("products-on-order-events").await?;
-    let mut held = Vec::new();
-    for function in ["products-get", "products-list", "products-health"] {
-        held.push((function, policy::restrict(function, Restriction::Narrow("NOTHING#"))?));
-    }
+    let restricted =
+        policy::restrict(&["products-get", "products-list", "products-health"], Restriction::Narrow("NOTHING#"))?;
     let product = customer.get("/api/products/2").await;
     let list = customer.get("/api/products").await;
     let health = customer.get("/health").await;
     let placed = order(&customer, user_id).await;
     let orders = customer.get(&format!("/api/orders/user/{user_id}")).await;
-    for (function, policies) in held {
-        policy::restore(function, &policies)?;
-    }
+    restricted.restore()?;
     for answer in [product?, list?] {
         assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{}", answer.body);
         assert!(answer.retry_after.is_some());
@@ -127,7 +118,7 @@ async fn what_a_consumer_cannot_handle_waits_with_its_reason_and_is_brought_home
     let admin = stack.demo("admin").await?;
     let (customer, user_id) = stack.newcomer().await?;
     policy::hasten(QUEUE).await?;
-    let policies = policy::restrict(QUEUE, Restriction::Take("dynamodb:GetItem"))?;
+    let restricted = policy::restrict(&[QUEUE], Restriction::Take("dynamodb:GetItem"))?;
     let placed = order(&customer, user_id).await;
     let path = format!("/api/events/dead-letters?queue={QUEUE}");
     let waiting = match &placed {
@@ -137,7 +128,7 @@ async fn what_a_consumer_cannot_handle_waits_with_its_reason_and_is_brought_home
         }
         Err(_) => Ok(Value::Null),
     };
-    policy::restore(QUEUE, &policies)?;
+    restricted.restore()?;
     let (order, waiting) = (placed?, waiting?);
     let letter = waiting["data"].as_array().unwrap().iter().find(|letter| letter.to_string().contains(&order)).unwrap();
     assert!(letter["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{letter}");

@@ -34,10 +34,10 @@ async fn a_function_with_one_action_or_kind_of_item_less_fails_and_only_that_one
         let before = status(&admin, method.clone(), path, &body).await?;
         assert!(!before.is_server_error(), "{function}: {before}");
         for restriction in [Restriction::Take(action), Restriction::Narrow("NOTHING#")] {
-            let policies = policy::restrict(function, restriction)?;
+            let restricted = policy::restrict(&[function], restriction)?;
             let without = status(&admin, method.clone(), path, &body).await;
             let other = admin.get("/api/users/1").await?.status;
-            policy::restore(function, &policies)?;
+            restricted.restore()?;
             assert_eq!(without?, StatusCode::SERVICE_UNAVAILABLE, "{function}: {restriction:?}");
             assert_eq!(other, StatusCode::OK);
         }

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::{collections::BTreeMap, fs, process::Command};
+use std::{collections::BTreeMap, fs};
 
 use aho_corasick::AhoCorasick;
 use anyhow::{Result, ensure};
@@ -13,9 +13,7 @@ use uuid::Uuid;
 
 /// What all functions of the stack have logged.
 fn functions_log() -> Result<String> {
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-    let python = format!("{root}/.quayside/tools/bin/python");
-    let output = Command::new(python).arg(format!("{root}/tests/log_messages.py")).output()?;
+    let output = e2e::script("log_messages.py").output()?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

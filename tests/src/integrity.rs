@@ -227,6 +227,11 @@ fn missing(tables: &BTreeMap<&str, Items>, accepted: &[Accepted]) -> Vec<String>
     missing.map(|(_, kind, id)| format!("{kind} {id}")).collect()
 }
 
+/// Whether the money of a payment was taken and not given back.
+fn is_held(payment: &HashMap<String, AttributeValue>) -> bool {
+    ["COMPLETED", "REFUNDING"].contains(&text(payment, "status"))
+}
+
 /// Payments that are kept of orders that are cancelled.
 fn kept(tables: &BTreeMap<&str, Items>) -> Vec<String> {
     let cancelled: BTreeSet<u64> = of(tables, "orders", "order")
@@ -234,7 +239,7 @@ fn kept(tables: &BTreeMap<&str, Items>) -> Vec<String> {
         .map(|order| number(order, "id") as u64)
         .collect();
     let kept = of(tables, "payments", "payment")
-        .filter(|payment| ["COMPLETED", "REFUNDING"].contains(&text(payment, "status")))
+        .filter(|payment| is_held(payment))
         .filter(|payment| cancelled.contains(&(number(payment, "order_id") as u64)));
     kept.map(|payment| format!("payment {}", number(payment, "id"))).collect()
 }
@@ -251,8 +256,7 @@ fn of<'a>(
 fn recount(tables: &BTreeMap<&str, Items>) -> Result<Value> {
     let with_status =
         |status: &str| of(tables, "orders", "order").filter(|order| text(order, "status") == status).count();
-    let taken = of(tables, "payments", "payment")
-        .filter(|payment| ["COMPLETED", "REFUNDING"].contains(&text(payment, "status")));
+    let taken = of(tables, "payments", "payment").filter(|payment| is_held(payment));
     let cents: f64 = taken.map(|payment| (number(payment, "amount") * 100.0).round()).sum();
     Ok(json!({
         "total_users": of(tables, "users", "user").count(),

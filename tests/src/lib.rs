@@ -13,6 +13,7 @@ pub mod soak;
 use std::{
     env, fs,
     path::{Path, PathBuf},
+    process::Command,
     time::Duration,
 };
 
@@ -49,6 +50,14 @@ pub struct Session {
     token: Option<String>,
     api_key: Option<String>,
     idempotency_key: Option<String>,
+}
+
+/// A Python script of this folder, with the local stack's tools.
+pub fn script(name: &str) -> Command {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let mut python = Command::new(format!("{root}/.quayside/tools/bin/python"));
+    python.arg(format!("{root}/tests/{name}"));
+    python
 }
 
 impl Stack {

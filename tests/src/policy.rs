@@ -1,9 +1,6 @@
 //! What a function's role allows, restricted for a while, and how soon what fails by that comes again.
 
-use std::{
-    io::Write,
-    process::{Command, Stdio},
-};
+use std::{io::Write, process::Stdio};
 
 use anyhow::{Context, Result, bail};
 use aws_sdk_sqs::types::QueueAttributeName;
@@ -17,18 +14,29 @@ pub enum Restriction<'a> {
     Narrow(&'a str),
 }
 
-/// Restricts what a function may do; answers with its policies as they were.
-pub fn restrict(function: &str, restriction: Restriction<'_>) -> Result<Vec<u8>> {
+/// Functions of which something was taken, with their policies as they were.
+#[must_use]
+pub struct Restricted(Vec<(String, Vec<u8>)>);
+
+/// Restricts what functions may do.
+pub fn restrict(functions: &[&str], restriction: Restriction<'_>) -> Result<Restricted> {
     let (command, argument) = match restriction {
         Restriction::Take(action) => ("take", action),
         Restriction::Narrow(prefix) => ("narrow", prefix),
     };
-    run(&[command, &format!("local-{function}"), argument], b"")
+    let mut restricted = Vec::new();
+    for function in functions.iter().map(|function| format!("local-{function}")) {
+        let policies = run(&[command, &function, argument], b"")?;
+        restricted.push((function, policies));
+    }
+    Ok(Restricted(restricted))
 }
 
-/// Puts a function's policies back.
-pub fn restore(function: &str, policies: &[u8]) -> Result<()> {
-    run(&["give", &format!("local-{function}")], policies).map(|_| ())
+impl Restricted {
+    /// Gives back what was taken.
+    pub fn restore(self) -> Result<()> {
+        self.0.iter().try_for_each(|(function, policies)| run(&["give", function], policies).map(|_| ()))
+    }
 }
 
 /// Has a consumer's queue give its messages again after a second, rather than a minute.
@@ -40,13 +48,8 @@ pub async fn hasten(queue: &str) -> Result<()> {
 }
 
 fn run(arguments: &[&str], input: &[u8]) -> Result<Vec<u8>> {
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-    let mut process = Command::new(format!("{root}/.quayside/tools/bin/python"))
-        .arg(format!("{root}/tests/policy.py"))
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()?;
+    let mut process =
+        crate::script("policy.py").args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
     process.stdin.take().context("no standard input")?.write_all(input)?;
     let output = process.wait_with_output()?;
     if !output.status.success() {

@@ -112,7 +112,8 @@ fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-fn operator(settings: &Settings) -> Command {
+/// [`OPERATOR`], as a command that knows this stack and no other AWS account.
+pub fn operator(settings: &Settings) -> Command {
     let mut command = Command::new(settings.root.join(OPERATOR));
     command.current_dir(&settings.root);
     settings.isolate(&mut command);

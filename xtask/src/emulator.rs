@@ -28,6 +28,14 @@ fn pid_file(settings: &Settings) -> PathBuf {
     settings.home.join("emulator.pid")
 }
 
+/// Says how to start the stack unless it runs.
+pub fn must_run(settings: &Settings) -> Result<()> {
+    if running(settings).is_none() {
+        bail!("The local stack is down. Start it with: make up");
+    }
+    Ok(())
+}
+
 /// The process id of this stack's emulator, if it runs.
 pub fn running(settings: &Settings) -> Option<u32> {
     let pid = fs::read_to_string(pid_file(settings)).ok()?.trim().parse().ok()?;

@@ -2,7 +2,7 @@
 
 use std::os::unix::process::CommandExt;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use crate::{
     emulator,
@@ -11,9 +11,7 @@ use crate::{
 
 /// Becomes a process that prints what the functions log, as it comes, until interrupted.
 pub fn follow(settings: &Settings, service: Option<&str>) -> Result<()> {
-    if emulator::running(settings).is_none() {
-        bail!("The local stack is down. Start it with: make up");
-    }
+    emulator::must_run(settings)?;
     let mut command = settings.tool("python");
     command.args(["localstack/logs.py", STACK]).args(service);
     Err(command.exec().into())

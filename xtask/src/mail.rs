@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde_json::Value;
 
 use crate::{emulator, http, settings::Settings};
@@ -12,9 +12,7 @@ const SHOWN: usize = 20;
 
 /// Prints the e-mails, oldest first, and the SMS that were sent; to this recipient only, if one is given.
 pub fn show(settings: &Settings, to: Option<&str>) -> Result<()> {
-    if emulator::running(settings).is_none() {
-        bail!("The local stack is down. Start it with: make up");
-    }
+    emulator::must_run(settings)?;
     let mails = mails(&ask(settings, "/_ministack/ses/messages")?, to);
     let sms = sms(&ask(settings, "/_ministack/sns/sms-messages")?, to);
     if mails.is_empty() && sms.is_empty() {

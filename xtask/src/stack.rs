@@ -36,9 +36,7 @@ pub fn up(settings: &Settings) -> Result<()> {
 /// Lets a new key sign the access tokens. Those that are out stay good.
 pub fn rotate_signing_key(settings: &Settings) -> Result<()> {
     let _lock = lock(settings)?;
-    if emulator::running(settings).is_none() {
-        bail!("The local stack is down. Start it with: make up");
-    }
+    emulator::must_run(settings)?;
     step("Making a new signing key", || deploy::rotate_signing_key(settings))?;
     start(settings)?;
     println!("The new key signs within a minute; tokens of the old one stay good.");
@@ -47,9 +45,7 @@ pub fn rotate_signing_key(settings: &Settings) -> Result<()> {
 
 /// Makes the read model of analytics anew, while the old one goes on answering.
 pub fn rebuild_analytics(settings: &Settings) -> Result<()> {
-    if emulator::running(settings).is_none() {
-        bail!("The local stack is down. Start it with: make up");
-    }
+    emulator::must_run(settings)?;
     print!("{}", step("Rebuilding the read model of analytics", || deploy::rebuild_analytics(settings))?);
     Ok(())
 }
@@ -122,7 +118,7 @@ fn forget_data(settings: &Settings) -> Result<()> {
     for name in ["state", "s3", "tmp"] {
         remove(fs::remove_dir_all(settings.home.join(name)))?;
     }
-    for name in ["deployed", "local.json", "signing-key.json", "emulator.pid", "ports"] {
+    for name in ["deployed", "local.json", "signing-key.json", "emulator.pid", "ports", "secrets"] {
         remove(fs::remove_file(settings.home.join(name)))?;
     }
     Ok(())
@@ -183,21 +179,19 @@ pub fn with_stack(command: &[String]) -> Result<ExitCode> {
 
 /// Runs a command against the local stack that is running, as [`with_stack`] does.
 pub fn against(settings: &Settings, command: &[String]) -> Result<ExitCode> {
-    if emulator::running(settings).is_none() {
-        bail!("The local stack is down. Start it with: make up");
-    }
+    emulator::must_run(settings)?;
     run_against(settings, command)
 }
 
 /// Runs an operator's command on the local stack, or on one on AWS with the environment's credentials.
 pub fn operate(settings: &Settings, stack: Option<&str>, arguments: &[&str]) -> Result<ExitCode> {
-    let mut operator = Command::new(settings.root.join(deploy::OPERATOR));
-    if stack.is_none() {
-        if emulator::running(settings).is_none() {
-            bail!("The local stack is down. Start it with: make up");
+    let mut operator = match stack {
+        Some(_) => Command::new(settings.root.join(deploy::OPERATOR)),
+        None => {
+            emulator::must_run(settings)?;
+            deploy::operator(settings)
         }
-        settings.isolate(&mut operator);
-    }
+    };
     let status = operator.args(arguments).args(["--stack", stack.unwrap_or(STACK)]).status();
     let status = status.with_context(|| format!("{} cannot be started; run make up first", deploy::OPERATOR))?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
