@@ -13,7 +13,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    table::{Item, Key, Table, TableError, Transaction, Update},
+    table::{Item, Key, Table, TableError, Update},
     time::Timestamp,
 };
 
@@ -24,6 +24,8 @@ const FAILURE_THRESHOLD: u64 = 3;
 const OPEN_FOR: Duration = Duration::from_secs(30);
 /// How long an instance goes by the state it last read.
 const CACHED_FOR: Duration = Duration::from_millis(1000);
+/// How long its table may take to be read or written: with more, the breaker would be what it guards against.
+const TABLE_DEADLINE: Duration = Duration::from_millis(500);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -85,16 +87,23 @@ pub struct Permit<'a> {
 }
 
 impl Permit<'_> {
-    /// The call was answered: closes the breaker, if it was not.
+    /// The call was answered: closes the breaker, unless it was opened after this call was admitted.
     pub async fn succeeded(self) {
         if self.seen.failures > 0 || self.seen.retry_at.is_some() {
-            self.breaker.close().await;
+            let close = self.breaker.closing();
+            self.breaker.write(self.breaker.unchanged(close, self.seen.retry_at)).await;
         }
     }
 
     /// The call was not answered: opens the breaker at the third in a row.
     pub async fn failed(self) {
-        self.breaker.count_failure().await;
+        let counted = self.breaker.update().add("failures", 1);
+        if self.breaker.write(counted).await.is_some_and(|record| record.failures >= FAILURE_THRESHOLD) {
+            let retry_at = AttributeValue::N(Timestamp::now().plus(OPEN_FOR).unix_millis().to_string());
+            let open = self.breaker.update().set("retry_at", retry_at);
+            let threshold = AttributeValue::N(FAILURE_THRESHOLD.to_string());
+            self.breaker.write(open.require("failures", ">=", threshold)).await;
+        }
     }
 }
 
@@ -122,65 +131,55 @@ impl Breaker {
         match seen.state(Timestamp::now()) {
             BreakerState::Closed => Ok(Permit { breaker: self, seen }),
             BreakerState::Open => Err(refusal),
-            BreakerState::HalfOpen if self.claim_probe(&seen).await => Ok(Permit { breaker: self, seen }),
-            BreakerState::HalfOpen => Err(refusal),
+            BreakerState::HalfOpen => match self.claim_probe(&seen).await {
+                Some(seen) => Ok(Permit { breaker: self, seen }),
+                None => Err(refusal),
+            },
         }
-    }
-
-    async fn count_failure(&self) {
-        self.write(Update::anyway("breaker", Self::key(self.service)).add("failures", 1)).await;
-        if self.read().await.is_some_and(|record| record.failures >= FAILURE_THRESHOLD) {
-            let retry_at = AttributeValue::N(Timestamp::now().plus(OPEN_FOR).unix_millis().to_string());
-            self.write(Update::anyway("breaker", Self::key(self.service)).set("retry_at", retry_at)).await;
-        }
-    }
-
-    async fn close(&self) {
-        self.write(self.closing()).await;
     }
 
     /// Closes the breaker, whatever it was.
     pub async fn reset(&self) -> Result<(), TableError> {
         self.forget();
-        self.table.commit(Transaction::new().update(self.closing())).await
+        self.table.update::<BreakerRecord>(self.closing()).await?;
+        Ok(())
+    }
+
+    fn update(&self) -> Update {
+        Update::anyway(BreakerRecord::TYPE, Self::key(self.service))
     }
 
     fn closing(&self) -> Update {
-        let none = AttributeValue::N("0".into());
-        Update::anyway("breaker", Self::key(self.service)).set("failures", none).remove("retry_at")
+        self.update().set("failures", AttributeValue::N("0".into())).remove("retry_at")
     }
 
-    /// Takes the probe by moving the moment of the next one, which only one caller can.
-    async fn claim_probe(&self, seen: &BreakerRecord) -> bool {
-        let next = Timestamp::now().plus(OPEN_FOR).unix_millis();
-        let seen = seen.retry_at.unwrap_or_default();
-        let update = Update::existing("breaker", Self::key(self.service))
-            .set("retry_at", AttributeValue::N(next.to_string()))
-            .require("retry_at", "=", AttributeValue::N(seen.to_string()));
-        let claimed = self.table.commit(Transaction::new().update(update)).await;
-        if claimed.is_err() {
-            self.forget();
+    /// The update, if nobody has opened or closed the breaker or taken the probe since.
+    fn unchanged(&self, update: Update, retry_at: Option<i64>) -> Update {
+        match retry_at {
+            Some(retry_at) => update.require("retry_at", "=", AttributeValue::N(retry_at.to_string())),
+            None => update.require_absent("retry_at"),
         }
-        claimed.is_ok()
+    }
+
+    /// Takes the probe by moving the moment of the next one, which only one caller can; answers with the
+    /// breaker as it then is.
+    async fn claim_probe(&self, seen: &BreakerRecord) -> Option<BreakerRecord> {
+        let next = Timestamp::now().plus(OPEN_FOR).unix_millis();
+        let claim = self.update().set("retry_at", AttributeValue::N(next.to_string()));
+        self.write(self.unchanged(claim, seen.retry_at)).await
     }
 
     async fn read(&self) -> Option<BreakerRecord> {
         if let Some(record) = self.cached() {
             return Some(record);
         }
-        match self.table.get::<BreakerRecord>(&Self::key(self.service)).await {
-            Ok(record) => {
-                let record = record.unwrap_or_default();
-                if let Ok(mut cache) = self.cache.lock() {
-                    *cache = Some((Instant::now(), record.clone()));
-                }
-                Some(record)
-            }
-            Err(error) => {
-                tracing::warn!(service = self.service, %error, "the breaker's state cannot be read");
-                None
-            }
+        let key = Self::key(self.service);
+        let record = within_deadline(self.table.get::<BreakerRecord>(&key)).await;
+        let record = record.inspect_err(|error| warn(self.service, "read", error)).ok()?.unwrap_or_default();
+        if let Ok(mut cache) = self.cache.lock() {
+            *cache = Some((Instant::now(), record.clone()));
         }
+        Some(record)
     }
 
     fn cached(&self) -> Option<BreakerRecord> {
@@ -194,11 +193,28 @@ impl Breaker {
         }
     }
 
-    async fn write(&self, update: Update) {
+    /// The breaker as it is after this update; `None` when somebody else was first or its table is away.
+    async fn write(&self, update: Update) -> Option<BreakerRecord> {
         self.forget();
-        if let Err(error) = self.table.commit(Transaction::new().update(update)).await {
-            tracing::warn!(service = self.service, %error, "the breaker's state cannot be written");
+        let written = within_deadline(self.table.update(update)).await;
+        self.forget();
+        match written {
+            Ok(record) => Some(record),
+            Err(error) => {
+                if !error.is_race() {
+                    warn(self.service, "written", &error);
+                }
+                None
+            }
         }
-        self.forget();
     }
+}
+
+async fn within_deadline<T>(access: impl Future<Output = Result<T, TableError>>) -> Result<T, TableError> {
+    let late = || TableError::Unavailable(format!("no answer within {TABLE_DEADLINE:?}"));
+    tokio::time::timeout(TABLE_DEADLINE, access).await.unwrap_or_else(|_| Err(late()))
+}
+
+fn warn(service: &str, what: &str, error: &TableError) {
+    tracing::warn!(service, %error, "the breaker's state cannot be {what}");
 }

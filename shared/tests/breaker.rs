@@ -92,6 +92,38 @@ async fn a_probe_that_succeeds_closes_it_however_long_it_took() {
 }
 
 #[tokio::test]
+async fn a_call_that_began_before_it_opened_does_not_close_it() {
+    let table = Database::new().table("platform");
+    fail(&table, 1).await;
+    let slow = instance(&table);
+    let permit = slow.admit().await.unwrap();
+    fail(&table, 2).await;
+    permit.succeeded().await;
+    assert_eq!(state(&table).await, BreakerState::Open);
+}
+
+#[tokio::test]
+async fn a_failure_that_is_told_after_a_reset_does_not_open_it() {
+    let table = Database::new().table("platform");
+    fail(&table, 2).await;
+    let slow = instance(&table);
+    let permit = slow.admit().await.unwrap();
+    instance(&table).reset().await.unwrap();
+    permit.failed().await;
+    assert_eq!(state(&table).await, BreakerState::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_breaker_whose_table_hangs_delays_a_call_by_half_a_second_and_lets_it_pass() {
+    let database = Database::new();
+    let table = database.table("platform");
+    database.inject(Fault::Hanging);
+    let started = tokio::time::Instant::now();
+    assert!(instance(&table).admit().await.is_ok());
+    assert!(started.elapsed() <= Duration::from_millis(600));
+}
+
+#[tokio::test]
 async fn a_probe_that_fails_opens_it_again() {
     let table = Database::new().table("platform");
     fail(&table, 3).await;

@@ -185,18 +185,21 @@ impl Visit<'_> {
         let started = Instant::now();
         self.log.note(|soak| soak.requests += 1);
         loop {
-            let answer = session.send(method.clone(), path, body.clone()).await;
-            if let Ok(answer) = answer
-                && !answer.status.is_server_error()
-                && answer.status != StatusCode::TOO_MANY_REQUESTS
-            {
-                return Ok(answer);
-            }
+            let last = match session.send(method.clone(), path, body.clone()).await {
+                Ok(answer) if is_final(answer.status) => return Ok(answer),
+                Ok(answer) => format!("{} {}", answer.status, answer.body),
+                Err(error) => format!("{error:#}"),
+            };
             if started.elapsed() > PATIENCE {
-                bail!("{method} {path} was not answered in {PATIENCE:?}");
+                bail!("{method} {path} was not answered in {PATIENCE:?}; at last: {last}");
             }
             self.log.note(|soak| soak.repeated += 1);
             sleep(Duration::from_millis(300)).await;
         }
     }
+}
+
+/// Whether sending the same request again would change nothing.
+fn is_final(status: StatusCode) -> bool {
+    !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS
 }

@@ -9,6 +9,7 @@ mod item;
 mod page;
 mod read;
 mod transaction;
+mod update;
 
 use std::sync::Arc;
 
@@ -19,7 +20,8 @@ pub use self::{
     item::{IndexKey, Indexes, Item, Key},
     page::{Cursor, InvalidCursor, Listing, Page, PageError, PageRequest, Shard},
     read::Position,
-    transaction::{NEW_ID, Transaction, Update},
+    transaction::{NEW_ID, Transaction},
+    update::Update,
 };
 use crate::aws::{self, ConfigError};
 

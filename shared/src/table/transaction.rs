@@ -12,8 +12,9 @@ use aws_sdk_dynamodb::{
 use crate::retry::backoff;
 
 use super::{
-    FailedCheck, Item, Key, Table, TableError,
+    FailedCheck, Item, Key, Table, TableError, Update,
     item::{Attributes, to_attributes},
+    update::Expressions,
 };
 
 /// The label of the check that a generated id is free.
@@ -164,15 +165,9 @@ impl Transaction {
     /// Changes single attributes of an item.
     #[must_use]
     pub fn update(self, update: Update) -> Self {
-        let Update { label, key, sets, adds, removes, conditions, names, values } = update;
-        let mut expression = String::new();
-        for (verb, parts) in [("SET", sets), ("ADD", adds), ("REMOVE", removes)] {
-            if !parts.is_empty() {
-                expression.push_str(&format!("{verb} {} ", parts.join(", ")));
-            }
-        }
-        let condition = Condition { expression: conditions.join(" AND "), names, values };
-        let kind = WriteKind::Update { key, expression: expression.trim_end().to_owned() };
+        let Expressions { label, key, change: expression, condition, names, values } = update.expressions();
+        let condition = Condition { expression: condition, names, values };
+        let kind = WriteKind::Update { key, expression };
         self.write(label, kind, Some(condition))
     }
 
@@ -216,99 +211,6 @@ impl Transaction {
     pub(crate) fn fail(mut self, item: &'static str, reason: impl fmt::Display) -> Self {
         self.error = Some(TableError::malformed(item, reason));
         self
-    }
-}
-
-/// Changes to single attributes of one item, for values that several writers move at once.
-#[derive(Debug)]
-pub struct Update {
-    label: &'static str,
-    key: Key,
-    sets: Vec<String>,
-    adds: Vec<String>,
-    removes: Vec<String>,
-    conditions: Vec<String>,
-    names: Vec<(String, String)>,
-    values: Vec<(String, AttributeValue)>,
-}
-
-impl Update {
-    /// A change to the item with this key, which must exist; a failed condition carries `label`.
-    pub fn existing(label: &'static str, key: Key) -> Self {
-        Self { conditions: vec!["attribute_exists(pk)".into()], ..Self::anyway(label, key) }
-    }
-
-    /// A change to the item with this key, which is made if it does not exist.
-    pub fn anyway(label: &'static str, key: Key) -> Self {
-        Self {
-            label,
-            key,
-            sets: Vec::new(),
-            adds: Vec::new(),
-            removes: Vec::new(),
-            conditions: Vec::new(),
-            names: Vec::new(),
-            values: Vec::new(),
-        }
-    }
-
-    /// Gives an attribute a value.
-    #[must_use]
-    pub fn set(mut self, attribute: &str, value: AttributeValue) -> Self {
-        let (name, value) = (self.name(attribute), self.value(value));
-        self.sets.push(format!("{name} = {value}"));
-        self
-    }
-
-    /// Adds to a number; an absent attribute counts as 0.
-    #[must_use]
-    pub fn add(mut self, attribute: &str, amount: i64) -> Self {
-        let (name, value) = (self.name(attribute), self.value(AttributeValue::N(amount.to_string())));
-        self.adds.push(format!("{name} {value}"));
-        self
-    }
-
-    #[must_use]
-    pub fn remove(mut self, attribute: &str) -> Self {
-        let name = self.name(attribute);
-        self.removes.push(name);
-        self
-    }
-
-    /// Requires `attribute <operator> value`, with an operator of DynamoDB's condition expressions.
-    #[must_use]
-    pub fn require(mut self, attribute: &str, operator: &str, value: AttributeValue) -> Self {
-        let (name, value) = (self.name(attribute), self.value(value));
-        self.conditions.push(format!("{name} {operator} {value}"));
-        self
-    }
-
-    /// Requires a number to be below `limit`; an absent attribute is.
-    #[must_use]
-    pub fn require_below(mut self, attribute: &str, limit: u64) -> Self {
-        let (name, value) = (self.name(attribute), self.value(AttributeValue::N(limit.to_string())));
-        self.conditions.push(format!("(attribute_not_exists({name}) OR {name} < {value})"));
-        self
-    }
-
-    /// Requires the item to have no such attribute.
-    #[must_use]
-    pub fn require_absent(mut self, attribute: &str) -> Self {
-        let name = self.name(attribute);
-        self.conditions.push(format!("attribute_not_exists({name})"));
-        self
-    }
-
-    fn name(&mut self, attribute: &str) -> String {
-        let placeholder = format!("#n{}", self.names.len());
-        self.names.push((placeholder.clone(), attribute.to_owned()));
-        placeholder
-    }
-
-    fn value(&mut self, value: AttributeValue) -> String {
-        let placeholder = format!(":v{}", self.values.len());
-        self.values.push((placeholder.clone(), value));
-        placeholder
     }
 }
 

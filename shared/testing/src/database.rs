@@ -35,6 +35,8 @@ pub struct Database {
 pub enum Fault {
     /// Every call is answered with 500 until the fault is cleared.
     Down,
+    /// No call is answered.
+    Hanging,
     /// The next write is done, but its answer and that of the SDK's repetitions never arrive.
     AnswerLost,
     /// Transactions' conditions on this table's items are not checked where `pk` starts so: what
@@ -244,6 +246,9 @@ impl HttpConnector for Database {
         let database = self.clone();
         HttpConnectorFuture::new(async move {
             database.pause().await;
+            if *database.fault.lock().unwrap() == Some(Fault::Hanging) {
+                std::future::pending::<()>().await;
+            }
             let (status, body) = database.answer(&request);
             database.pause().await;
             let response = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body));
