@@ -3,7 +3,7 @@ RUST_NEEDED := 95
 
 .DEFAULT_GOAL := help
 .PHONY: prerequisites help up down reset rotate-signing-key rebuild-analytics stop-service start-service logs mail \
-	status test test-resilience soak lint deny advisories unit e2e tools
+	status test test-resilience soak lint observability deny advisories unit e2e tools
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,7 +50,12 @@ lint: tools
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- --deny warnings
 	@$(XTASK) tool sam validate --lint --template-file template.yaml
-	@$(XTASK) tool cfn-lint infra/*.yaml
+	@$(XTASK) tool cfn-lint infra/*.yaml infra/observability/*.yaml
+	@$(XTASK) tool python infra/observability.py --check
+	@$(XTASK) tool python infra/check.py
+
+observability: tools ## Write the log groups, alarms and dashboards anew: after a function, a queue or a timeout has changed
+	@$(XTASK) tool python infra/observability.py
 
 deny:
 	@$(XTASK) deny licenses bans sources

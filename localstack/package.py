@@ -4,6 +4,9 @@
 work for what is mostly unchanged. A zip that a template names it uploads as it is. A zip made here
 is kept for as long as its function's binary is the same, and is the same to the byte for the same binary.
 
+The template is template.yaml without what only AWS has a use for: what watches the functions (log groups,
+alarms, dashboards) and what lets a new version take over step by step.
+
 Usage: package.py FOLDER, from the repository's root.
 """
 
@@ -18,6 +21,14 @@ from concurrent.futures import ThreadPoolExecutor
 TEMPLATE = pathlib.Path("template.yaml")
 CODE = re.compile(r"(CodeUri: *)target/lambda/([\w-]+)/?")
 NESTED = re.compile(r"(TemplateURL: *)(?=infra/)")
+# The resources that watch, what waits for them, and the properties of a gradual rollout.
+FOR_AWS_ALONE = re.compile(
+    r"^  \w+Observability:\n(?:    .*\n)+\n"
+    r"|^    DependsOn: \w+Observability\n"
+    r"|^      AutoPublishAlias: .*\n"
+    r"|^      DeploymentPreference:\n(?:        .*\n)+",
+    re.MULTILINE,
+)
 # The fastest level: a third larger than the best at a quarter of the time, and it stays on this machine.
 LEVEL = 1
 # What a function may take zipped: 4.5 MB at the usual level, which is a tenth less than at this one.
@@ -33,7 +44,7 @@ def main():
     with ThreadPoolExecutor(os.cpu_count()) as workers:
         packed = sum(workers.map(lambda name: pack(name, folder), functions))
     root = os.path.relpath(".", folder)
-    template = CODE.sub(r"\1\2.zip", template)
+    template = CODE.sub(r"\1\2.zip", FOR_AWS_ALONE.sub("", template))
     replace(folder / "template.yaml", NESTED.sub(rf"\1{root}/", template).encode())
     print(f"{packed} of {len(functions)} functions packed")
 
