@@ -3,7 +3,7 @@ RUST_NEEDED := 95
 
 .DEFAULT_GOAL := help
 .PHONY: prerequisites help up down reset rotate-signing-key rebuild-analytics stop-service start-service logs mail \
-	status test test-resilience soak lint observability deny advisories unit e2e tools
+	status deploy-service build-arm64 deploy operator test test-resilience soak lint observability deny advisories unit e2e tools
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,18 @@ stop-service: ## Let no function of a service run: make stop-service SERVICE=aut
 
 start-service: ## Let them run again: make start-service SERVICE=auth
 	@$(XTASK) start-service $(SERVICE) $(if $(STACK),--stack $(STACK))
+
+deploy-service: ## Ship one service's functions alone: make deploy-service SERVICE=orders; on AWS also STACK=quayside-prod
+	@$(XTASK) deploy-service $(SERVICE) $(if $(STACK),--stack $(STACK))
+
+build-arm64: ## Build the functions for AWS, on any machine, and check that Lambda can run them
+	@$(XTASK) build-arm64
+
+deploy: ## Build for AWS and deploy an environment of samconfig.toml: make deploy ENVIRONMENT=dev
+	@$(XTASK) deploy $(ENVIRONMENT)
+
+operator: ## Run the operator's commands on AWS: make operator ARGUMENTS="api-keys --stack quayside-prod"
+	@$(XTASK) operator $(ARGUMENTS)
 
 logs: ## Follow the functions' logs: make logs SERVICE=orders
 	@$(XTASK) logs $(SERVICE)

@@ -4,10 +4,10 @@
 work for what is mostly unchanged. A zip that a template names it uploads as it is. A zip made here
 is kept for as long as its function's binary is the same, and is the same to the byte for the same binary.
 
-The template is template.yaml without what only AWS has a use for: what watches the functions (log groups,
-alarms, dashboards) and what lets a new version take over step by step.
+Unless it is for AWS, the template is template.yaml without what only AWS has a use for: what watches the
+functions (log groups, alarms, dashboards) and what lets a new version take over step by step.
 
-Usage: package.py FOLDER, from the repository's root.
+Usage: package.py FOLDER [--aws], from the repository's root.
 """
 
 import hashlib
@@ -19,6 +19,7 @@ import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
 TEMPLATE = pathlib.Path("template.yaml")
+BUILT = pathlib.Path("target/lambda")
 CODE = re.compile(r"(CodeUri: *)target/lambda/([\w-]+)/?")
 NESTED = re.compile(r"(TemplateURL: *)(?=infra/)")
 # The resources that watch, what waits for them, and the properties of a gradual rollout.
@@ -37,25 +38,28 @@ EXECUTABLE = 0o100755 << 16
 
 
 def main():
-    folder = pathlib.Path(sys.argv[1])
-    folder.mkdir(parents=True, exist_ok=True)
+    folder, *options = sys.argv[1:]
+    folder = pathlib.Path(folder)
     template = TEMPLATE.read_text()
+    if "--aws" not in options:
+        template = FOR_AWS_ALONE.sub("", template)
     functions = sorted({name for _, name in CODE.findall(template)})
     with ThreadPoolExecutor(os.cpu_count()) as workers:
         packed = sum(workers.map(lambda name: pack(name, folder), functions))
     root = os.path.relpath(".", folder)
-    template = CODE.sub(r"\1\2.zip", FOR_AWS_ALONE.sub("", template))
+    template = CODE.sub(r"\1\2.zip", template)
     replace(folder / "template.yaml", NESTED.sub(rf"\1{root}/", template).encode())
     print(f"{packed} of {len(functions)} functions packed")
 
 
 def pack(name, folder):
     """Packs one function unless its zip holds this binary; says whether it did."""
-    path = pathlib.Path("target/lambda", name, "bootstrap")
+    path = binary_of(name)
     if not path.is_file():
         sys.exit(f"template.yaml names the function {name}, but nothing built {path}")
     binary = path.read_bytes()
     digest = hashlib.sha256(binary).hexdigest().encode()
+    folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{name}.zip"
     if packed_digest(target) == digest:
         return False
@@ -71,6 +75,10 @@ def pack(name, folder):
         sys.exit(f"{name} is {size:,} bytes zipped, more than {LARGEST:,}: what did it begin to depend on?")
     temporary.replace(target)
     return True
+
+
+def binary_of(name):
+    return BUILT / name / "bootstrap"
 
 
 def packed_digest(path):
