@@ -64,7 +64,7 @@ unit:
 
 e2e: tools
 	@$(XTASK) with-stack cargo test --package e2e --no-fail-fast --test purchase --test access --test crash --test permissions --test degradation \
-		--test integrity --test notifications --test secrets
+		--test integrity --test notifications --test refusals --test secrets
 
 tools:
 	@$(XTASK) tools
