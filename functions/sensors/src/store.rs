@@ -47,7 +47,8 @@ fn readings_of(sensor_type: &str, device_id: &str, shard: u64) -> String {
     format!("READINGS#{sensor_type}#{device_id}#{shard}")
 }
 
-/// Holds a device's own name for a reading, whatever moment it is sent with.
+/// Holds a device's own name for a reading, whatever moment it is sent with. Its key is the name itself:
+/// a reading's id is a hash of 53 bits, and two names that share one are two readings.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ReadingName {
     pub reading: Reading,
@@ -57,7 +58,9 @@ impl Item for ReadingName {
     const TYPE: &'static str = "reading_name";
 
     fn key(&self) -> Key {
-        Key::new(format!("READING_NAME#{}", self.reading.id), "READING_NAME")
+        let Reading { sensor_type, device_id, reading_id, .. } = &self.reading;
+        let name = reading_id.as_deref().unwrap_or_default();
+        Key::new(format!("READING_NAME#{sensor_type}#{device_id}#{name}"), "READING_NAME")
     }
 
     fn expires_at(&self) -> Option<Timestamp> {
