@@ -78,7 +78,8 @@ pub async fn look(
         Some(name) => vec![name],
         None => waiting(queues).await?,
     };
-    let looks = join_all(names.iter().map(|name| messages(queues, name, limit))).await;
+    let bytes = SHOWN_BYTES / names.len().max(1);
+    let looks = join_all(names.iter().map(|name| messages(queues, name, limit, bytes))).await;
     let mut found = Vec::new();
     for (name, messages) in names.iter().zip(looks) {
         found.extend(messages?.into_iter().map(|message| (name, message)));
@@ -102,12 +103,21 @@ async fn waiting(queues: &dyn Queues) -> Result<Vec<QueueName>, QueueError> {
     Ok(names.into_iter().zip(depths).filter(|(_, depth)| depth.waiting > 0).map(|(name, _)| name).collect())
 }
 
-/// Up to `limit` messages of one dead-letter queue, which are given back before this returns.
-async fn messages(queues: &dyn Queues, name: &QueueName, limit: usize) -> Result<Vec<Message>, QueueError> {
+/// Up to `limit` messages of one dead-letter queue, or as many as have these bytes, which are given back
+/// before this returns.
+async fn messages(
+    queues: &dyn Queues,
+    name: &QueueName,
+    limit: usize,
+    bytes: usize,
+) -> Result<Vec<Message>, QueueError> {
     let queue = Queue::DeadLetters(name.clone());
     let started = Instant::now();
-    let mut found = Vec::new();
-    while found.len() < limit && started.elapsed() < WORKING_TIME {
+    let mut found: Vec<Message> = Vec::new();
+    let fits = |found: &[Message]| {
+        found.len() < limit && found.iter().map(|message| message.body.len()).sum::<usize>() < bytes
+    };
+    while fits(&found) && started.elapsed() < WORKING_TIME {
         match queues.receive(&queue, LOOKED_AT).await {
             Ok(messages) if messages.is_empty() => break,
             Ok(messages) => found.extend(messages),
@@ -200,6 +210,8 @@ pub enum RedriveError {
     NoSuchMessage,
     #[error("there are too many messages to find this one among; redrive all, or try again")]
     NotFoundInTime,
+    #[error("the message is not there, or somebody else is looking at it; try again in a moment")]
+    HeldByOthers,
     #[error("a redrive of this queue is going on")]
     Running,
 }
@@ -209,7 +221,7 @@ impl From<RedriveError> for Problem {
         match error {
             RedriveError::Queue(error) => error.into(),
             RedriveError::NoSuchMessage => Self::invalid_field("/message_id", error.to_string()),
-            RedriveError::NotFoundInTime => Self::unavailable(error.to_string()),
+            RedriveError::NotFoundInTime | RedriveError::HeldByOthers => Self::unavailable(error.to_string()),
             RedriveError::Running => Self::conflict("redrive_running", error.to_string()).retry_after(10),
         }
     }
@@ -304,7 +316,7 @@ async fn find(queues: &dyn Queues, queue: &Queue, message_id: &str) -> (Result<M
     let (started, mut others) = (Instant::now(), Vec::new());
     while started.elapsed() < WORKING_TIME {
         match queues.receive(queue, ON_THE_WAY).await {
-            Ok(messages) if messages.is_empty() => return (Err(RedriveError::NoSuchMessage), others),
+            Ok(messages) if messages.is_empty() => return (Err(missing(queues, queue, others.len()).await), others),
             Ok(messages) => {
                 let (mut found, rest): (Vec<_>, Vec<_>) =
                     messages.into_iter().partition(|message| message.id == message_id);
@@ -317,4 +329,13 @@ async fn find(queues: &dyn Queues, queue: &Queue, message_id: &str) -> (Result<M
         }
     }
     (Err(RedriveError::NotFoundInTime), others)
+}
+
+/// Why a message was not among the `received` ones, when no others can be received.
+async fn missing(queues: &dyn Queues, queue: &Queue, received: usize) -> RedriveError {
+    match queues.depth(queue).await {
+        Ok(depth) if depth.in_flight > received as u64 => RedriveError::HeldByOthers,
+        Ok(_) => RedriveError::NoSuchMessage,
+        Err(error) => error.into(),
+    }
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 use shared::{http::Problem, time::Timestamp};
 
-const DEAD_LETTERS_SUFFIX: &str = "-dlq";
+pub(crate) const DEAD_LETTERS_SUFFIX: &str = "-dlq";
 
 /// The name of a consumer's queue without the stack's: `orders-on-user-events`.
 ///
@@ -169,7 +169,7 @@ pub enum NativeRedrive {
     Started,
     /// It is at it since an earlier request.
     Running,
-    /// It does not offer to; the messages have to be moved one by one.
+    /// It does not offer to, or has failed at it; the messages have to be moved one by one.
     Unsupported,
 }
 
