@@ -40,6 +40,9 @@ pub enum AuditEvent {
     SignInFailed,
     #[serde(rename = "session.refreshed")]
     Refreshed,
+    /// A refresh token was none, or of a session that has ended.
+    #[serde(rename = "session.refused")]
+    RefreshRefused,
     /// A refresh token was used again, and its session ended.
     #[serde(rename = "session.reused")]
     Reused,
@@ -58,6 +61,9 @@ pub enum AuditEvent {
     MfaDisabled,
     #[serde(rename = "mfa.refused")]
     MfaRefused,
+    /// A token to go on with a second factor was none, or too old, or was used before.
+    #[serde(rename = "mfa.token_refused")]
+    MfaTokenRefused,
     #[serde(rename = "mfa.recovery_code_used")]
     RecoveryCodeUsed,
     #[serde(rename = "role.changed")]

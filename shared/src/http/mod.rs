@@ -17,7 +17,7 @@ use axum::{Extension, Router, extract::DefaultBodyLimit, middleware, routing::Me
 pub use self::{
     answer::{Created, Resource},
     cors::Origins,
-    extract::{PathId, QueryParams, SourceAddress},
+    extract::{PathId, QueryParams, SourceAddress, network},
     problem::{FieldError, Problem},
     valid::{Form, Nothing, Valid, read_element, within},
 };

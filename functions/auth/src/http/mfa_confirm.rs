@@ -13,7 +13,6 @@ use crate::{
     audit::{AuditEntry, AuditEvent, Origin},
     mfa::Proof,
     password, store,
-    throttle::throttled,
 };
 
 pub const PATHS: &[&str] = &["/api/auth/mfa/confirm", "/auth/mfa/confirm"];
@@ -52,10 +51,11 @@ async fn confirm(
     let origin = Origin::of(&caller, &address);
     let factor = store::second_factor(&table, account.profile.id).await?.filter(|factor| !factor.confirmed);
     let factor = factor.ok_or_else(|| Problem::conflict("mfa_not_enrolled", "there is nothing to confirm"))?;
-    let (allowed, used) = check_proof(&table, &sealer, &factor, Proof::Otp(&confirmation.otp), &origin).await?;
+    let (admission, used) = check_proof(&table, &sealer, &factor, Proof::Otp(&confirmation.otp), &origin).await?;
     let (confirmed, recovery_codes) = used.confirm().map_err(Problem::internal)?;
     let entry = AuditEntry::new(AuditEvent::MfaConfirmed, &origin).user(account.profile.id);
     let change = Transaction::new().replace(&account.with_mfa(true)).replace(&confirmed).insert(&entry);
-    table.commit(allowed.and(change)).await.map_err(throttled)?;
+    table.commit(change).await?;
+    admission.succeeded().await;
     Ok(Json(Confirmed { recovery_codes }))
 }

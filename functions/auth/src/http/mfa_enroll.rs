@@ -12,7 +12,6 @@ use crate::{
     audit::{AuditEntry, AuditEvent, Origin},
     mfa::{Enrolment, SecondFactor},
     password, store,
-    throttle::throttled,
 };
 
 pub const PATHS: &[&str] = &["/api/auth/mfa/enroll", "/auth/mfa/enroll"];
@@ -45,13 +44,13 @@ async fn enroll(
 ) -> Result<Json<Enrolment>, Problem> {
     let (account, _) = signed_in(&table, &caller).await?;
     let origin = Origin::of(&caller, &address);
-    let allowed = check_password(&table, &account, &origin, &enrol.password, "/password").await?;
+    check_password(&table, &account, &origin, &enrol.password, "/password").await?;
     let before = store::second_factor(&table, account.profile.id).await?;
     if before.as_ref().is_some_and(|factor| factor.confirmed) {
         return Err(Problem::conflict("mfa_enabled", "the account has a second factor; disable it first"));
     }
     let (factor, enrolment) = SecondFactor::enrol(&account, before.as_ref(), &sealer).await?;
     let entry = AuditEntry::new(AuditEvent::MfaEnrolled, &origin).user(account.profile.id);
-    table.commit(allowed.and(store::enrolment(&factor)).insert(&entry)).await.map_err(throttled)?;
+    table.commit(store::enrolment(&factor).insert(&entry)).await?;
     Ok(Json(enrolment))
 }
