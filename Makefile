@@ -2,7 +2,7 @@ XTASK = $(MAKE) --silent prerequisites && cargo run --quiet --target-dir target/
 RUST_NEEDED := 95
 
 .DEFAULT_GOAL := help
-.PHONY: prerequisites help up down reset rotate-signing-key rebuild-analytics stop-service start-service logs mail \
+.PHONY: prerequisites help up down reset rotate-signing-key rebuild-analytics stop-service start-service invoke sample logs mail \
 	status test test-resilience soak lint deny advisories unit e2e tools
 
 help: ## Say what there is
@@ -28,6 +28,12 @@ stop-service: ## Let no function of a service run: make stop-service SERVICE=aut
 
 start-service: ## Let them run again: make start-service SERVICE=auth
 	@$(XTASK) start-service $(SERVICE) $(if $(STACK),--stack $(STACK))
+
+invoke: ## Invoke a function of the running stack with its sample event: make invoke FN=orders-create
+	@$(XTASK) invoke $(FN)
+
+sample: ## Print that event, about what there is on the running stack: make sample FN=orders-create
+	@$(XTASK) sample $(FN)
 
 logs: ## Follow the functions' logs: make logs SERVICE=orders
 	@$(XTASK) logs $(SERVICE)
@@ -61,10 +67,11 @@ advisories: ## Look the dependencies up in the RustSec database, which needs the
 unit:
 	cargo test --workspace --exclude e2e --lib --test '*'
 	cargo test --package e2e --test saga
+	cargo test --package xtask
 
 e2e: tools
 	@$(XTASK) with-stack cargo test --package e2e --no-fail-fast --test purchase --test access --test crash --test permissions --test degradation \
-		--test integrity --test notifications --test refusals --test secrets
+		--test integrity --test notifications --test refusals --test samples --test secrets
 
 tools:
 	@$(XTASK) tools
