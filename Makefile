@@ -3,7 +3,7 @@ RUST_NEEDED := 95
 
 .DEFAULT_GOAL := help
 .PHONY: prerequisites help up down reset rotate-signing-key rebuild-analytics stop-service start-service invoke sample logs mail \
-	status test test-resilience soak lint deny advisories unit e2e tools
+	status test test-resilience soak lint deny advisories unit e2e openapi tools
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ unit:
 e2e: tools
 	@$(XTASK) with-stack cargo test --package e2e --no-fail-fast --test purchase --test access --test crash --test permissions --test degradation \
 		--test integrity --test notifications --test refusals --test samples --test secrets
+
+openapi: ## Write docs/openapi.json anew from what the handlers say
+	cargo run --quiet --package openapi
 
 tools:
 	@$(XTASK) tools

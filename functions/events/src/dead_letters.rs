@@ -15,6 +15,7 @@ use shared::{
     time::Timestamp,
 };
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use crate::queues::{Depth, Message, NativeRedrive, Queue, QueueError, QueueName, Queues};
 
@@ -28,7 +29,7 @@ const WORKING_TIME: Duration = Duration::from_secs(10);
 const SHOWN_BYTES: usize = 4 * 1024 * 1024;
 
 /// A message that waits in a dead-letter queue.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct DeadLetter {
     /// The queue that it could not be handled from.
     pub queue: QueueName,
@@ -177,7 +178,7 @@ fn letter(queue: QueueName, message: Message, record: Option<FailureRecord>) -> 
 }
 
 /// What a redrive came to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Redriven {
     pub queue: QueueName,
     pub dry_run: bool,
@@ -190,7 +191,8 @@ pub struct Redriven {
 }
 
 /// Who moves the messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = RedriveMethod)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
     /// The queue service, after the answer.

@@ -7,6 +7,7 @@ use aws_sdk_sqs::types::MessageAttributeValue;
 use serde::Serialize;
 use serde_json::Value;
 use shared::{http::Problem, time::Timestamp};
+use utoipa::ToSchema;
 
 pub(crate) const DEAD_LETTERS_SUFFIX: &str = "-dlq";
 
@@ -14,7 +15,7 @@ pub(crate) const DEAD_LETTERS_SUFFIX: &str = "-dlq";
 ///
 /// Always `<service>-on-<what>`, which tells the queues of a stack from those of another whose name
 /// begins with the same words.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
 #[serde(transparent)]
 pub struct QueueName(String);
 

@@ -14,6 +14,7 @@ use shared::{
     table::{Item, Key, Listing, Page, PageError, PageRequest, Table, TableError, Transaction},
     time::Timestamp,
 };
+use utoipa::ToSchema;
 
 use crate::{
     excursion::Timeline,
@@ -99,7 +100,7 @@ pub async fn readings(
 }
 
 /// An outlier, as the latest of them are shown.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Outlier {
     pub reading_id: shared::id::Id,
     pub value: f64,
