@@ -2,8 +2,9 @@ XTASK = $(MAKE) --silent prerequisites && cargo run --quiet --target-dir target/
 RUST_NEEDED := 95
 
 .DEFAULT_GOAL := help
-.PHONY: prerequisites help up down reset rotate-signing-key rebuild-analytics stop-service start-service logs mail \
-	status deploy-service build-arm64 deploy operator test test-resilience soak lint observability deny advisories unit e2e tools
+.PHONY: prerequisites help up down reset rotate-signing-key rebuild-analytics stop-service start-service deploy-service \
+	build-arm64 deploy operator invoke sample logs mail status test test-resilience soak lint observability deny advisories \
+	unit e2e openapi tools
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +41,12 @@ deploy: ## Build for AWS and deploy an environment of samconfig.toml: make deplo
 
 operator: ## Run the operator's commands on AWS: make operator ARGUMENTS="api-keys --stack quayside-prod"
 	@$(XTASK) operator $(ARGUMENTS)
+
+invoke: ## Invoke a function of the running stack with its sample event: make invoke FN=orders-create
+	@$(XTASK) invoke $(FN)
+
+sample: ## Print that event, about what there is on the running stack: make sample FN=orders-create
+	@$(XTASK) sample $(FN)
 
 logs: ## Follow the functions' logs: make logs SERVICE=orders
 	@$(XTASK) logs $(SERVICE)
@@ -78,10 +85,14 @@ advisories: ## Look the dependencies up in the RustSec database, which needs the
 unit:
 	cargo test --workspace --exclude e2e --lib --test '*'
 	cargo test --package e2e --test saga
+	cargo test --package xtask
 
 e2e: tools
 	@$(XTASK) with-stack cargo test --package e2e --no-fail-fast --test purchase --test access --test crash --test permissions --test degradation \
-		--test integrity --test notifications --test secrets
+		--test integrity --test notifications --test refusals --test samples --test secrets
+
+openapi: ## Write docs/openapi.json anew from what the handlers say
+	cargo run --quiet --package openapi
 
 tools:
 	@$(XTASK) tools

@@ -5,6 +5,7 @@ mod build;
 mod deploy;
 mod emulator;
 mod http;
+mod invoke;
 mod logs;
 mod mail;
 mod progress;
@@ -50,6 +51,16 @@ enum Command {
     },
     /// Say what is running, and how it is.
     Status,
+    /// Invoke a function of the running stack with its sample event.
+    Invoke {
+        #[arg(default_value = "")]
+        function: String,
+    },
+    /// Print that event, about what there is on the running stack.
+    Sample {
+        #[arg(default_value = "")]
+        function: String,
+    },
     /// Let no function of a service run.
     StopService {
         service: String,
@@ -128,6 +139,8 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Logs { service } => logs::follow(&settings, service.as_deref())?,
         Command::Mail { to } => mail::show(&settings, to.as_deref())?,
         Command::Status => return stack::status(&settings),
+        Command::Invoke { function } => return invoke::invoke(&settings, &function),
+        Command::Sample { function } => invoke::print_sample(&settings, &function)?,
         Command::StopService { service, stack } => {
             return stack::operate(&settings, stack.as_deref(), &["stop-service", "--service", &service]);
         }
