@@ -1,10 +1,11 @@
 XTASK = $(MAKE) --silent prerequisites && cargo run --quiet --target-dir target/xtask --package xtask --
 RUST_NEEDED := 95
+E2E = cargo test --package e2e --no-fail-fast --test purchase --test access --test crash --test permissions --test degradation --test integrity --test notifications --test refusals --test samples --test secrets
 
 .DEFAULT_GOAL := help
 .PHONY: prerequisites help up down reset rotate-signing-key rebuild-analytics stop-service start-service deploy-service \
 	build-arm64 deploy operator invoke sample logs mail status test test-resilience soak lint observability deny advisories \
-	unit e2e openapi tools
+	unit e2e localstack openapi tools
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -88,8 +89,10 @@ unit:
 	cargo test --package xtask
 
 e2e: tools
-	@$(XTASK) with-stack cargo test --package e2e --no-fail-fast --test purchase --test access --test crash --test permissions --test degradation \
-		--test integrity --test notifications --test refusals --test samples --test secrets
+	@$(XTASK) with-stack $(E2E)
+
+localstack: tools ## Deploy to LocalStack in Docker, run the end-to-end suite there, and remove it again
+	@$(XTASK) with-localstack $(E2E)
 
 openapi: ## Write docs/openapi.json anew from what the handlers say
 	cargo run --quiet --package openapi

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use e2e::{Session, Stack, processes};
+use e2e::{Session, Stack, emulator::Feature, processes};
 use reqwest::StatusCode;
 use serde_json::json;
 use uuid::Uuid;
@@ -22,6 +22,9 @@ async fn orders(customer: &Session, user_id: u64) -> Result<usize> {
 /// answer a few times.
 #[tokio::test]
 async fn a_request_whose_function_is_killed_after_its_write_is_repeated_and_is_one_order() -> Result<()> {
+    if !Feature::Processes.is_there() {
+        return Ok(());
+    }
     const ROUNDS: usize = 90;
     let stack = Stack::from_env()?;
     let (customer, user_id) = stack.newcomer().await?;

@@ -5,7 +5,7 @@
 use std::env;
 
 use anyhow::{Context, Result};
-use e2e::{Session, Stack};
+use e2e::{Session, Stack, emulator::is_localstack};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -13,10 +13,21 @@ use uuid::Uuid;
 /// The subjects of the mails that were sent to this address, oldest first.
 async fn mails(address: &str) -> Result<Vec<String>> {
     let emulator = env::var("AWS_ENDPOINT_URL").context("no emulator: run `make e2e`")?;
+    if is_localstack() {
+        return mails_of_localstack(&emulator, address).await;
+    }
     let answer: Value = reqwest::get(format!("{emulator}/_ministack/ses/messages")).await?.json().await?;
     let all = answer["messages"].as_object().into_iter().flatten().flat_map(|(_, mails)| mails.as_array().unwrap());
     let mut mine: Vec<&Value> = all.filter(|mail| mail["To"] == json!([address])).collect();
     mine.sort_by(|a, b| a["Timestamp"].as_f64().unwrap().total_cmp(&b["Timestamp"].as_f64().unwrap()));
+    Ok(mine.iter().map(|mail| mail["Subject"].as_str().unwrap().to_owned()).collect())
+}
+
+async fn mails_of_localstack(emulator: &str, address: &str) -> Result<Vec<String>> {
+    let answer: Value = reqwest::get(format!("{emulator}/_aws/ses")).await?.json().await?;
+    let all = answer["messages"].as_array().into_iter().flatten();
+    let mut mine: Vec<&Value> = all.filter(|mail| mail["Destination"]["ToAddresses"] == json!([address])).collect();
+    mine.sort_by_key(|mail| mail["Timestamp"].to_string());
     Ok(mine.iter().map(|mail| mail["Subject"].as_str().unwrap().to_owned()).collect())
 }
 

@@ -4,6 +4,7 @@
 //! starts one and sets them.
 
 pub mod changes;
+pub mod emulator;
 pub mod integrity;
 pub mod policy;
 pub mod processes;

@@ -18,7 +18,8 @@ use crate::{
 /// Where the functions' zips are kept between deployments, of every stack.
 pub const PACKAGES: &str = "target/packages";
 
-const STAGE: &str = "live";
+/// The stage of the REST API.
+pub const STAGE: &str = "live";
 
 /// The address that e-mails are from.
 const MAIL_FROM: &str = "no-reply@quayside.example";
@@ -151,9 +152,9 @@ pub fn rebuild_analytics(settings: &Settings) -> Result<String> {
 }
 
 /// Makes the stack ready to use, and prints how.
-pub fn initialise(settings: &Settings) -> Result<String> {
+pub fn initialise(settings: &Settings, base_url: &str) -> Result<String> {
     let output = operator(settings)
-        .args(["init", "--stack", STACK, "--base-url", &settings.api_url(), "--signing-key"])
+        .args(["init", "--stack", STACK, "--base-url", base_url, "--signing-key"])
         .arg(signing_key(settings))
         .arg("--output")
         .arg(settings.credentials())

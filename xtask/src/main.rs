@@ -6,6 +6,7 @@ mod deploy;
 mod emulator;
 mod http;
 mod invoke;
+mod localstack;
 mod logs;
 mod mail;
 mod progress;
@@ -110,6 +111,11 @@ enum Command {
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<String>,
     },
+    /// Run a command against the stack on a new LocalStack, and remove that afterwards.
+    WithLocalstack {
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
     /// Run a command against a new stack of its own, on free ports, and stop that stack afterwards.
     WithStack {
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
@@ -157,6 +163,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Tool { command } => return tools::run(&settings, &command),
         Command::Deny { checks } => return tools::deny(&settings, &checks),
         Command::AgainstStack { command } => return stack::against(&settings, &command),
+        Command::WithLocalstack { command } => return localstack::with_localstack(&command),
         Command::WithStack { command } => return stack::with_stack(&command),
     }
     Ok(ExitCode::SUCCESS)

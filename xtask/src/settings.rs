@@ -17,6 +17,9 @@ const LOOPBACK: &str = "localhost,127.0.0.1";
 pub const REGION: &str = "us-east-1";
 pub const API_PORT_VARIABLE: &str = "QUAYSIDE_API_PORT";
 pub const EMULATOR_PORT_VARIABLE: &str = "QUAYSIDE_EMULATOR_PORT";
+const LOCALSTACK_PORT_VARIABLE: &str = "QUAYSIDE_LOCALSTACK_PORT";
+const MINISTACK: &str = "ministack";
+const LOCALSTACK: &str = "localstack";
 
 /// The file that keeps them.
 const PORTS: &str = "ports";
@@ -32,6 +35,8 @@ pub struct Settings {
     pub home: PathBuf,
     pub api_port: u16,
     pub emulator_port: u16,
+    /// What the stack runs on: `ministack` or `localstack`.
+    pub emulator: &'static str,
 }
 
 impl Settings {
@@ -45,6 +50,7 @@ impl Settings {
             home,
             api_port: port(API_PORT_VARIABLE, api)?,
             emulator_port: port(EMULATOR_PORT_VARIABLE, emulator)?,
+            emulator: MINISTACK,
             root,
         })
     }
@@ -78,6 +84,21 @@ impl Settings {
             home: root.join("target/stacks").join(api.to_string()),
             api_port: api,
             emulator_port: emulator,
+            emulator: MINISTACK,
+            root,
+        })
+    }
+
+    /// The stack on LocalStack, which has one port for everything.
+    pub fn of_localstack() -> Result<Self> {
+        let root = root()?;
+        let port = port(LOCALSTACK_PORT_VARIABLE, 4577)?;
+        Ok(Self {
+            tools: root.join(".quayside/tools"),
+            home: root.join("target/stacks/localstack"),
+            api_port: port,
+            emulator_port: port,
+            emulator: LOCALSTACK,
             root,
         })
     }

@@ -71,7 +71,7 @@ fn start(settings: &Settings) -> Result<String> {
     if !release.is_deployed(settings) {
         step("Deploying the stack", || release.deploy(settings))?;
     }
-    let usage = step("Loading accounts and demo data", || deploy::initialise(settings))?;
+    let usage = step("Loading accounts and demo data", || deploy::initialise(settings, &settings.api_url()))?;
     step("Waiting until every service is healthy", || wait_healthy(settings))?;
     Ok(usage)
 }
@@ -164,7 +164,7 @@ pub fn with_stack(command: &[String]) -> Result<ExitCode> {
     ctrlc::set_handler(|| {})?;
     let settings = Settings::of_run()?;
     prepare(&settings)?;
-    let result = start(&settings).and_then(|_| run_against(&settings, command));
+    let result = start(&settings).and_then(|_| run_against(&settings, &settings.api_url(), command));
     let stopped = emulator::stop(&settings);
     let code = result?;
     stopped?;
@@ -180,7 +180,7 @@ pub fn with_stack(command: &[String]) -> Result<ExitCode> {
 /// Runs a command against the local stack that is running, as [`with_stack`] does.
 pub fn against(settings: &Settings, command: &[String]) -> Result<ExitCode> {
     emulator::must_run(settings)?;
-    run_against(settings, command)
+    run_against(settings, &settings.api_url(), command)
 }
 
 /// Runs an operator's command on the local stack, or on one on AWS with the environment's credentials.
@@ -197,13 +197,15 @@ pub fn operate(settings: &Settings, stack: Option<&str>, arguments: &[&str]) -> 
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn run_against(settings: &Settings, command: &[String]) -> Result<ExitCode> {
+/// Runs a command that finds the stack by its environment.
+pub fn run_against(settings: &Settings, base_url: &str, command: &[String]) -> Result<ExitCode> {
     let [program, arguments @ ..] = command else { bail!("which command?") };
     let mut command = Command::new(program);
     settings.isolate(&mut command);
     let status = command
         .args(arguments)
-        .env("QUAYSIDE_BASE_URL", settings.api_url())
+        .env("QUAYSIDE_BASE_URL", base_url)
+        .env("QUAYSIDE_EMULATOR", settings.emulator)
         .env("QUAYSIDE_LOCAL_JSON", settings.credentials())
         .status()
         .with_context(|| format!("{program} cannot be started"))?;
