@@ -2,7 +2,7 @@ XTASK = $(MAKE) --silent prerequisites && cargo run --quiet --target-dir target/
 RUST_NEEDED := 95
 
 .DEFAULT_GOAL := help
-.PHONY: prerequisites help up down reset rotate-signing-key rebuild-analytics stop-service start-service invoke sample logs mail \
+.PHONY: prerequisites help up down reset rotate-signing-key rebuild-analytics stop-service start-service invoke sample watch sam-local logs mail \
 	status test test-resilience soak lint deny advisories unit e2e tools
 
 help: ## Say what there is
@@ -34,6 +34,12 @@ invoke: ## Invoke a function of the running stack with its sample event: make in
 
 sample: ## Print that event, about what there is on the running stack: make sample FN=orders-create
 	@$(XTASK) sample $(FN)
+
+watch: ## Run the functions as they are in the source, anew whenever a file is saved, on the running stack's data
+	@$(XTASK) watch
+
+sam-local: ## Run the built functions in AWS's own containers (Docker), on the running stack's data
+	@$(XTASK) sam-local
 
 logs: ## Follow the functions' logs: make logs SERVICE=orders
 	@$(XTASK) logs $(SERVICE)
