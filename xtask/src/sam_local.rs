@@ -35,8 +35,7 @@ pub fn start(settings: &Settings) -> Result<ExitCode> {
     tools::install(settings)?;
     let gateway = docker_gateway()?;
     let template = Template::read(&settings.root)?;
-    let functions: Vec<_> =
-        template.functions()?.into_iter().filter(|function| function.routes().next().is_some()).collect();
+    let functions = template.functions()?;
     let environments = environment::deployed(settings, &functions)?;
     let folder = settings.home.join("sam-local");
     make_private(&folder)?;
@@ -60,8 +59,8 @@ pub fn start(settings: &Settings) -> Result<ExitCode> {
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The template with the functions that requests reach, where they were built, and with one variable
-/// more: where the emulator is, which a function on AWS does not need to be told.
+/// The template with its functions where they were built, and with one variable more: where the emulator
+/// is, which a function on AWS does not need to be told.
 fn local(settings: &Settings, template: &Template, functions: &[Function]) -> Result<Value> {
     let mut document = template.document.clone();
     let resources = document["Resources"].as_object_mut().context("template.yaml has no resources")?;
@@ -74,6 +73,10 @@ fn local(settings: &Settings, template: &Template, functions: &[Function]) -> Re
         let properties = properties.as_object_mut().context("a function without properties")?;
         // The emulator's policies are for its own functions, and SAM has none to enforce.
         properties.remove("Policies");
+        if function.routes().next().is_none() {
+            // Queues, streams and schedules are the running stack's, and so is who takes from them.
+            properties.remove("Events");
+        }
         properties.insert("CodeUri".into(), json!(code));
     }
     let globals = &mut document["Globals"]["Function"]["Environment"]["Variables"];
