@@ -2,8 +2,8 @@ XTASK = $(MAKE) --silent prerequisites && cargo run --quiet --target-dir target/
 RUST_NEEDED := 95
 
 .DEFAULT_GOAL := help
-.PHONY: prerequisites help up down reset rotate-signing-key rebuild-analytics stop-service start-service invoke sample watch sam-local logs mail \
-	status test test-resilience soak lint deny advisories unit e2e tools
+.PHONY: prerequisites help up down reset rotate-signing-key rebuild-analytics stop-service start-service invoke sample watch sam-local \
+	logs mail status test test-resilience soak lint deny advisories unit e2e openapi tools
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,7 +77,10 @@ unit:
 
 e2e: tools
 	@$(XTASK) with-stack cargo test --package e2e --no-fail-fast --test purchase --test access --test crash --test permissions --test degradation \
-		--test integrity --test notifications --test samples --test secrets
+		--test integrity --test notifications --test refusals --test samples --test secrets
+
+openapi: ## Write docs/openapi.json anew from what the handlers say
+	cargo run --quiet --package openapi
 
 tools:
 	@$(XTASK) tools

@@ -2,6 +2,7 @@
 
 use std::{
     env, fs,
+    hash::{BuildHasher, Hasher, RandomState},
     net::TcpListener,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
@@ -162,6 +163,9 @@ pub fn port(variable: &str, default: u16) -> Result<u16> {
     }
 }
 
+/// A free port, from below those that systems give outgoing connections: it is used only after the build.
 fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+    let random = || 20_000 + (RandomState::new().build_hasher().finish() % 10_000) as u16;
+    let free = (0..100).map(|_| random()).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    free.context("no port is free")
 }

@@ -11,13 +11,17 @@ use shared::{
     table::{Table, TableError},
     time::Timestamp,
 };
+use utoipa::ToSchema;
 
 use crate::{
     cache::{self, KeptAnswer},
     calendar::{Day, Granularity, Zone},
     metrics::{
-        OutOfRange, anomalies::anomalies, cash_flow::cash_flow, health_score::health_score,
-        spending_trends::spending_trends,
+        OutOfRange,
+        anomalies::{Anomalies, anomalies},
+        cash_flow::{CashFlow, cash_flow},
+        health_score::{HealthScore, health_score},
+        spending_trends::{SpendingTrends, spending_trends},
     },
     model::{Model, Models},
     question::{Metric, Question, ScopeName},
@@ -60,8 +64,9 @@ impl From<AnswerError> for Problem {
 }
 
 /// An answer, with what was asked.
-#[derive(Debug, Serialize)]
-struct Answer<'a> {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AnalyticsAnswer)]
+pub(crate) struct Answer<'a> {
     metric: Metric,
     scope: ScopeName,
     user_id: Option<Id>,
@@ -72,11 +77,24 @@ struct Answer<'a> {
     time_zone: &'a Zone,
     read_model: ReadModel,
     cached: bool,
+    #[schema(value_type = Data)]
     data: Value,
 }
 
+/// What an answer tells, by its metric.
+#[derive(ToSchema)]
+#[schema(as = AnalyticsData)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only for its schema")]
+enum Data {
+    CashFlow(CashFlow),
+    SpendingTrends(SpendingTrends),
+    HealthScore(HealthScore),
+    Anomalies(Anomalies),
+}
+
 /// What an answer was made of.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 struct ReadModel {
     version: Model,
     /// How many payments and refunds there were in all of the scope's figures, at least.

@@ -7,6 +7,7 @@ use jiff::{
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use shared::time::Timestamp;
+use utoipa::ToSchema;
 
 /// The first day that a question may be about, and the first that it may not be. All offsets from UTC
 /// in between are multiples of a quarter of an hour.
@@ -14,7 +15,8 @@ pub const EARLIEST: Date = Date::constant(2000, 1, 1);
 pub const LATEST: Date = Date::constant(3000, 1, 1);
 
 /// A day of the calendar, in JSON as `2026-01-15`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ToSchema)]
+#[schema(value_type = String, format = Date, example = "2026-01-15")]
 pub struct Day(pub Date);
 
 impl Serialize for Day {
@@ -33,7 +35,8 @@ impl<'de> Deserialize<'de> for Day {
 }
 
 /// A time zone of the IANA database that the service brings along, in JSON by its name.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, ToSchema)]
+#[schema(value_type = String, example = "Europe/Zurich")]
 pub struct Zone(TimeZone);
 
 impl Default for Zone {
@@ -74,7 +77,7 @@ impl<'de> Deserialize<'de> for Zone {
 }
 
 /// What a range is divided into.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Granularity {
     #[default]

@@ -4,6 +4,7 @@ use garde::Validate;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use shared::{auth::Caller, http::Problem, id::Id};
+use utoipa::ToSchema;
 
 use crate::{
     calendar::{Day, Granularity, Period, Zone},
@@ -17,7 +18,7 @@ const MOST_DAYS: i64 = 366;
 const MOST_MONTHS: usize = 120;
 
 /// What is to be told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
     CashFlow,
@@ -27,7 +28,8 @@ pub enum Metric {
 }
 
 /// Whose figures are asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = AnalyticsScope)]
 #[serde(rename_all = "lowercase")]
 pub enum ScopeName {
     User,
@@ -35,7 +37,8 @@ pub enum ScopeName {
 }
 
 /// The body of `POST /api/analytics/query`.
-#[derive(Clone, Debug, Deserialize, Validate)]
+#[derive(Clone, Debug, Deserialize, Validate, ToSchema)]
+#[schema(as = AnalyticsQuery)]
 #[serde(deny_unknown_fields)]
 pub struct Query {
     #[garde(skip)]
@@ -56,6 +59,7 @@ pub struct Query {
     granularity: Granularity,
     /// All when absent.
     #[garde(inner(length(chars, min = 1, max = 100)))]
+    #[schema(min_length = 1, max_length = 100)]
     category: Option<String>,
     /// Whose days and months are meant; UTC's when absent.
     #[garde(skip)]

@@ -16,6 +16,7 @@ use shared::{
     table::{IndexKey, Indexes, Item, Key, Listing, Page, PageError, PageRequest, Shard, Table},
     time::Timestamp,
 };
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 const AUDIT: &str = "AUDIT";
@@ -23,7 +24,7 @@ const DEFAULT_RETENTION_DAYS: u64 = 400;
 const SECONDS_PER_DAY: u64 = 24 * 3600;
 
 /// What an entry tells of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub enum AuditEvent {
     #[serde(rename = "account.registered")]
     Registered,
@@ -40,6 +41,9 @@ pub enum AuditEvent {
     SignInFailed,
     #[serde(rename = "session.refreshed")]
     Refreshed,
+    /// A refresh token was none, or of a session that has ended.
+    #[serde(rename = "session.refused")]
+    RefreshRefused,
     /// A refresh token was used again, and its session ended.
     #[serde(rename = "session.reused")]
     Reused,
@@ -58,6 +62,9 @@ pub enum AuditEvent {
     MfaDisabled,
     #[serde(rename = "mfa.refused")]
     MfaRefused,
+    /// A token to go on with a second factor was none, or too old, or was used before.
+    #[serde(rename = "mfa.token_refused")]
+    MfaTokenRefused,
     #[serde(rename = "mfa.recovery_code_used")]
     RecoveryCodeUsed,
     #[serde(rename = "role.changed")]
@@ -115,7 +122,7 @@ pub fn role_subject(role: Role) -> String {
 }
 
 /// One line of the audit log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AuditEntry {
     pub id: Uuid,
     pub event: AuditEvent,
@@ -192,7 +199,8 @@ fn retention(days: Option<&str>) -> Duration {
 }
 
 /// Which entries are asked for.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct AuditQuery {
     pub user_id: Option<Id>,
     /// Not before this moment.

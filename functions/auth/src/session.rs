@@ -7,7 +7,7 @@ use shared::{id::Id, time::Timestamp};
 
 use crate::{
     account::Account,
-    ticket::{self, SecretHash, Ticket},
+    ticket::{self, SecretHash, Successor, Ticket},
 };
 
 /// How long a session lives after its last refresh.
@@ -18,6 +18,9 @@ const LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 pub struct Session {
     pub session_id: String,
     pub account_id: Id,
+    /// Of what the session's refresh tokens have in common. None while its last was issued without.
+    #[serde(default)]
+    family_sha256: Option<SecretHash>,
     /// Of the present refresh token.
     secret_sha256: SecretHash,
     pub revoked: bool,
@@ -36,11 +39,12 @@ impl Session {
     /// When the operating system has no randomness to give.
     pub fn start(account: &Account) -> Result<(Self, String), getrandom::Error> {
         let session_id = ticket::new_id()?;
-        let (secret_sha256, token) = ticket::issue(account.profile.id, &session_id)?;
+        let Successor { family_sha256, secret_sha256, text } = ticket::succeed(account.profile.id, &session_id, None)?;
         let now = Timestamp::now();
         let session = Self {
             session_id,
             account_id: account.profile.id,
+            family_sha256: Some(family_sha256),
             secret_sha256,
             revoked: false,
             account_since: account.sessions_since,
@@ -48,28 +52,33 @@ impl Session {
             expires_at: now.plus(LIFETIME),
             version: 1,
         };
-        Ok((session, token))
+        Ok((session, text))
     }
 
-    /// The session with a new refresh token in place of the one before.
+    /// The session with a new refresh token in place of this one.
     ///
     /// # Errors
     /// When the operating system has no randomness to give.
-    pub fn rotate(&self) -> Result<(Self, String), getrandom::Error> {
-        let (secret_sha256, token) = ticket::issue(self.account_id, &self.session_id)?;
+    pub fn rotate(&self, token: &Ticket<'_>) -> Result<(Self, String), getrandom::Error> {
+        let next = ticket::succeed(self.account_id, &self.session_id, Some(token))?;
         let session = Self {
-            secret_sha256,
+            family_sha256: Some(next.family_sha256),
+            secret_sha256: next.secret_sha256,
             expires_at: Timestamp::now().plus(LIFETIME),
             version: self.version + 1,
             ..self.clone()
         };
-        Ok((session, token))
+        Ok((session, next.text))
     }
 
-    /// Whether this is the present refresh token of the session. Any other of its tokens was used
-    /// before, by its owner or by a thief.
+    /// Whether this is the present refresh token of the session.
     pub fn matches(&self, token: &Ticket<'_>) -> bool {
         self.secret_sha256.matches(token)
+    }
+
+    /// Whether this was the session's refresh token some time ago, or was made up by somebody who held one.
+    pub fn had(&self, token: &Ticket<'_>) -> bool {
+        self.family_sha256.as_ref().is_some_and(|family| family.matches_family(token))
     }
 
     /// Whether the session, and its account, are good now.

@@ -9,6 +9,7 @@ use shared::{
     table::{Item, Transaction},
     time::Timestamp,
 };
+use utoipa::ToSchema;
 
 use crate::{
     Auth,
@@ -19,12 +20,12 @@ use crate::{
     session::Session,
     signing::LIFETIME_SECONDS,
     store,
-    throttle::{Throttle, throttled},
+    throttle::Throttle,
     ticket::Ticket,
 };
 
 /// The answer to a sign-in, in OAuth 2's terms (RFC 6749).
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Tokens {
     pub access_token: String,
     /// The same as `access_token`, for clients that look for it under this name.
@@ -75,14 +76,15 @@ impl Auth {
         let Some(account) = account else {
             let entry = AuditEntry::new(AuditEvent::SignInFailed, &Origin::anybody(address));
             let entry = known.into_iter().fold(entry, AuditEntry::user);
-            self.table.commit(admission.failed().insert(&entry)).await?;
+            self.table.commit(Transaction::new().insert(&entry)).await?;
             tracing::info!("a sign-in failed");
             return Err(wrong_credentials());
         };
+        admission.succeeded().await;
         match (account.profile.mfa_enabled, proof) {
-            (false, _) => self.start_session(&account, admission.succeeded(), address).await,
-            (true, None) => Err(self.challenge(&account, admission.succeeded(), address).await?),
-            (true, Some(proof)) => self.second_factor(&account, proof, admission.succeeded(), address).await,
+            (false, _) => self.start_session(&account, address).await,
+            (true, None) => Err(self.challenge(&account, address).await?),
+            (true, Some(proof)) => self.second_factor(&account, proof, Transaction::new(), address).await,
         }
     }
 
@@ -100,22 +102,24 @@ impl Auth {
     }
 
     /// Lets the second factor come in a request of its own.
-    async fn challenge(&self, account: &Account, done: Transaction, address: &str) -> Result<Problem, Problem> {
+    async fn challenge(&self, account: &Account, address: &str) -> Result<Problem, Problem> {
         let (challenge, mfa_token) = Challenge::new(account).map_err(Problem::internal)?;
         let entry = AuditEntry::new(AuditEvent::Challenged, &Origin::anybody(address)).user(account.profile.id);
-        self.table.commit(done.insert(&challenge).insert(&entry)).await.map_err(throttled)?;
+        self.table.commit(Transaction::new().insert(&challenge).insert(&entry)).await?;
         Ok(mfa_required(mfa_token))
     }
 
     /// Signs in with the token of a challenge and a second factor.
     pub async fn answer_challenge(&self, mfa_token: &str, proof: Proof<'_>, address: &str) -> Result<Tokens, Problem> {
-        let token = Ticket::parse(mfa_token).ok_or_else(wrong_credentials)?;
+        let entry = AuditEntry::new(AuditEvent::MfaTokenRefused, &Origin::anybody(address));
+        let Some(token) = Ticket::parse(mfa_token) else { return Err(self.refuse(entry, address).await) };
         let (account, challenge) = tokio::try_join!(
             store::account(&self.table, token.account_id),
             store::challenge(&self.table, token.account_id, token.id),
         )?;
+        let entry = challenge.iter().fold(entry, |entry, challenge| entry.user(challenge.account_id));
         let met = account.zip(challenge).filter(|(account, challenge)| challenge.is_met_by(&token, account));
-        let (account, challenge) = met.ok_or_else(wrong_credentials)?;
+        let Some((account, challenge)) = met else { return Err(self.refuse(entry, address).await) };
         let done = Transaction::new().delete(Challenge::TYPE, challenge.key());
         self.second_factor(&account, proof, done, address).await
     }
@@ -138,24 +142,27 @@ impl Auth {
         };
         let refused = async || -> Result<Problem, Problem> {
             let entry = AuditEntry::new(AuditEvent::MfaRefused, &Origin::anybody(address)).user(id);
-            self.table.commit(admission.failed().insert(&entry)).await?;
+            self.table.commit(Transaction::new().insert(&entry)).await?;
             tracing::info!(user_id = %id, "a second factor was refused");
             Ok(wrong_credentials())
         };
         let Some(used) = used else { return Err(refused().await?) };
-        let done = done.and(admission.succeeded()).and(store::factor_use(&used, proof, &Origin::anybody(address)));
+        let done = done.and(store::factor_use(&used, proof, &Origin::anybody(address)));
         let (start, tokens) = self.new_session(account, address).await?;
         match self.table.commit(done.and(start)).await {
-            Ok(()) => Ok(tokens.given()),
+            Ok(()) => {
+                admission.succeeded().await;
+                Ok(tokens.given())
+            }
             // Somebody else used it, or answered the challenge, a moment earlier.
             Err(error) if error.failed(SecondFactor::TYPE) || error.failed(Challenge::TYPE) => Err(refused().await?),
-            Err(error) => Err(throttled(error)),
+            Err(error) => Err(error.into()),
         }
     }
 
-    async fn start_session(&self, account: &Account, done: Transaction, address: &str) -> Result<Tokens, Problem> {
+    async fn start_session(&self, account: &Account, address: &str) -> Result<Tokens, Problem> {
         let (start, tokens) = self.new_session(account, address).await?;
-        self.table.commit(done.and(start)).await.map_err(throttled)?;
+        self.table.commit(start).await?;
         Ok(tokens.given())
     }
 
@@ -168,21 +175,24 @@ impl Auth {
     }
 
     /// Takes a refresh token and gives new tokens. One that was used before ends its session: either
-    /// its owner or a thief holds a copy.
+    /// its owner or a thief holds a copy. One that never was the session's ends nothing.
     pub async fn refresh(&self, refresh_token: &str, address: &str) -> Result<Tokens, Problem> {
-        let token = Ticket::parse(refresh_token).ok_or_else(wrong_credentials)?;
+        let unknown = AuditEntry::new(AuditEvent::RefreshRefused, &Origin::anybody(address));
+        let Some(token) = Ticket::parse(refresh_token) else { return Err(self.refuse(unknown, address).await) };
         let (account, session) = tokio::try_join!(
             store::account(&self.table, token.account_id),
             store::session(&self.table, token.account_id, token.id),
         )?;
-        let (account, session) = account.zip(session).ok_or_else(wrong_credentials)?;
-        if !session.is_live(&account) {
-            return Err(wrong_credentials());
+        let Some((account, session)) = account.zip(session) else { return Err(self.refuse(unknown, address).await) };
+        match (session.is_live(&account), session.matches(&token)) {
+            (true, true) => {}
+            (true, false) if session.had(&token) => return Err(self.end_reused(&session, address).await),
+            _ => {
+                let entry = session_entry(AuditEvent::RefreshRefused, &session, address);
+                return Err(self.refuse(entry, address).await);
+            }
         }
-        if !session.matches(&token) {
-            return Err(self.end_reused(&session, address).await);
-        }
-        let (rotated, refresh_token) = session.rotate().map_err(Problem::internal)?;
+        let (rotated, refresh_token) = session.rotate(&token).map_err(Problem::internal)?;
         let access_token = self.signer.sign(&account.profile, &rotated.session_id).await?;
         let entry = session_entry(AuditEvent::Refreshed, &session, address);
         match self.table.commit(Transaction::new().replace(&rotated).insert(&entry)).await {
@@ -190,6 +200,18 @@ impl Auth {
             // The same token was used a moment earlier.
             Err(error) if error.failed(Session::TYPE) => Err(self.end_reused(&session, address).await),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Logs that a token was refused; 429 instead for an address that sends too many.
+    async fn refuse(&self, entry: AuditEntry, address: &str) -> Problem {
+        let noted = async || {
+            let _failed = Throttle::of_tokens(address).admit(&self.table).await?;
+            self.table.commit(Transaction::new().insert(&entry)).await.map_err(Problem::from)
+        };
+        match noted().await {
+            Ok(()) => wrong_credentials(),
+            Err(problem) => problem,
         }
     }
 

@@ -5,16 +5,13 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 use shared::{
-    http::Problem,
+    http::{Problem, network},
     id::Id,
-    table::{Item, Key, Table, TableError, Transaction, Update},
+    table::{Item, Key, Table, TableError, Update},
     time::Timestamp,
 };
 
 use crate::{account::normalized, ticket::sha256};
-
-/// The label of the check that there were not too many failures meanwhile.
-pub const THROTTLED: &str = "throttled";
 
 /// Failures without a delay, for one account name and for one address.
 const FREE_FOR_ACCOUNT: u32 = 5;
@@ -22,11 +19,12 @@ const FREE_FOR_ADDRESS: u32 = 30;
 const LONGEST_DELAY: Duration = Duration::from_secs(15 * 60);
 /// Failures are forgotten after this time without another.
 const MEMORY: Duration = Duration::from_secs(60 * 60);
+/// How often an attempt is counted anew that met others at the same counter.
+const ROUNDS: usize = 4;
 
-/// The failed attempts at one account name or from one address.
+/// The attempts at one account name or from one address that failed, or are not known to have succeeded.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Failures {
-    #[serde(default)]
     key: String,
     failures: u32,
     /// Milliseconds since the Unix epoch.
@@ -37,107 +35,226 @@ impl Item for Failures {
     const TYPE: &'static str = "login_failures";
 
     fn key(&self) -> Key {
-        Key::new(self.key.clone(), "THROTTLE")
+        counter_key(&self.key)
     }
+}
+
+fn counter_key(name: &str) -> Key {
+    Key::new(name, "THROTTLE")
 }
 
 impl Failures {
     fn elapsed(&self, now: Timestamp) -> Duration {
         now.since(Timestamp::from_unix_millis(self.last_failed_at))
     }
+
+    /// Whether they are too old to count. DynamoDB may remove them days later.
+    fn are_forgotten(&self, now: Timestamp) -> bool {
+        self.elapsed(now) >= MEMORY
+    }
 }
 
-/// The two counters that an attempt is held against: its account's and its source address's.
+/// The counters that an attempt is held against: its source address's and, where it is known, its account's.
 pub struct Throttle {
-    counters: [(Key, u32); 2],
+    address: Counter,
+    account: Option<Counter>,
 }
 
-/// An attempt that may be made, and what is to be written when it is known how it went.
+/// An attempt that may be made. It counts as a failure from now on, before anybody knows whether it is one:
+/// so of many attempts made at once not one more is made than one by one, and none of those that are not
+/// learns whether it was right.
+#[must_use = "an attempt that is not known to have succeeded has failed"]
 pub struct Admission {
-    counters: [Counter; 2],
+    table: Table,
+    address: Attempt,
+    account: Option<Attempt>,
 }
 
+/// One counter.
+#[derive(Clone)]
 struct Counter {
-    key: Key,
+    name: String,
     free: u32,
-    stored: Option<Failures>,
+}
+
+/// An attempt as it was counted.
+struct Attempt {
+    counter: Counter,
+    counted: Failures,
+}
+
+/// Why an attempt was not counted.
+enum Refusal {
+    Wait(Duration),
+    Table(TableError),
+}
+
+impl From<TableError> for Refusal {
+    fn from(error: TableError) -> Self {
+        Self::Table(error)
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Wait(wait) => Self::too_many_requests(wait.as_secs_f64().ceil() as u32),
+            Refusal::Table(error) => error.into(),
+        }
+    }
 }
 
 impl Throttle {
     /// For passwords, whether or not there is such an account.
     pub fn of_passwords(username: &str, address: &str) -> Self {
-        Self::new("account", &normalized(username), address)
+        Self::new("address", address, Some(("account", &normalized(username))))
     }
 
     /// For the codes of an account's second factor, which whoever knows the password might guess.
     pub fn of_codes(account_id: Id, address: &str) -> Self {
-        Self::new("codes", &account_id.to_string(), address)
+        Self::new("address", address, Some(("codes", &account_id.to_string())))
     }
 
-    fn new(kind: &str, account: &str, address: &str) -> Self {
-        let key = |kind: &str, value: &str| Key::new(format!("THROTTLE#{kind}#{}", sha256(value)), "THROTTLE");
-        Self { counters: [(key(kind, account), FREE_FOR_ACCOUNT), (key("address", address), FREE_FOR_ADDRESS)] }
+    /// For tokens that are not good. Nobody guesses those: this keeps the audit log from being filled.
+    pub fn of_tokens(address: &str) -> Self {
+        Self::new("tokens", address, None)
     }
 
-    /// 429 while either counter asks for patience.
+    fn new(kind: &str, address: &str, account: Option<(&str, &str)>) -> Self {
+        Self {
+            address: Counter::new(kind, &network(address), FREE_FOR_ADDRESS),
+            account: account.map(|(kind, value)| Counter::new(kind, value, FREE_FOR_ACCOUNT)),
+        }
+    }
+
+    /// 429 while either counter asks for patience: then neither has counted anything.
     pub async fn admit(self, table: &Table) -> Result<Admission, Problem> {
-        let [account, address] = self.counters;
-        let (account, address) = tokio::try_join!(Counter::read(table, account), Counter::read(table, address))?;
-        let now = Timestamp::now();
-        match account.wait(now).max(address.wait(now)).as_secs_f64().ceil() as u32 {
-            0 => Ok(Admission { counters: [account, address] }),
-            seconds => Err(Problem::too_many_requests(seconds)),
+        let address = self.address.count(table).await?;
+        // The address first: one that has to wait is not to keep an account's owner waiting.
+        let account = match self.account {
+            None => Ok(None),
+            Some(account) => account.count(table).await.map(Some),
+        };
+        match account {
+            Ok(account) => Ok(Admission { table: table.clone(), address, account }),
+            Err(refusal) => {
+                address.take_back(table).await;
+                Err(refusal.into())
+            }
         }
     }
 }
 
 impl Admission {
-    /// Counts the attempt as a failure.
-    pub fn failed(&self) -> Transaction {
-        let now = Timestamp::now();
-        self.counters.iter().fold(Transaction::new(), |transaction, counter| transaction.update(counter.failed(now)))
+    /// The attempt was right: it is no failure, and its account's are forgotten if there was none after it.
+    pub async fn succeeded(self) {
+        let Self { table, address, account } = self;
+        let account = async {
+            if let Some(account) = &account {
+                account.forgive(&table).await;
+            }
+        };
+        tokio::join!(address.take_back(&table), account);
     }
-
-    /// Forgets the account's failures, unless there were more meanwhile than may go without a delay: then
-    /// the check [`THROTTLED`] fails. So of many guesses made at once not one more counts than one by one.
-    pub fn succeeded(&self) -> Transaction {
-        let [Counter { key, free, stored }, _] = &self.counters;
-        let seen = stored.as_ref().map_or(0, |failures| failures.failures);
-        let limit = u64::from(seen.max(free.saturating_sub(1)));
-        Transaction::new().delete_unless_above(THROTTLED, key.clone(), "failures", limit)
-    }
-}
-
-/// The answer to an attempt that was right, but one of too many at once.
-pub fn throttled(error: TableError) -> Problem {
-    if error.failed(THROTTLED) { Problem::too_many_requests(1) } else { error.into() }
 }
 
 impl Counter {
-    async fn read(table: &Table, (key, free): (Key, u32)) -> Result<Self, TableError> {
-        let stored = table.get(&key).await?;
-        Ok(Self { key, free, stored })
+    fn new(kind: &str, value: &str, free: u32) -> Self {
+        Self { name: format!("THROTTLE#{kind}#{}", sha256(value)), free }
     }
 
-    /// The failures that are not too old to count. DynamoDB may remove those days later.
-    fn remembered(&self, now: Timestamp) -> Option<&Failures> {
-        self.stored.as_ref().filter(|past| past.elapsed(now) <= MEMORY)
+    /// Counts an attempt, unless it has to wait: one UpdateItem while attempts are free of delay.
+    async fn count(&self, table: &Table) -> Result<Attempt, Refusal> {
+        let now = Timestamp::now();
+        let mut update = self.free_attempt(now);
+        for _ in 0..ROUNDS {
+            let error = match table.update(update).await {
+                Ok(counted) => return Ok(Attempt { counter: self.clone(), counted }),
+                Err(error) => error,
+            };
+            let Some(check) = error.failed_checks().first() else { return Err(error.into()) };
+            update = match check.existing::<Failures>()? {
+                Some(past) if past.are_forgotten(now) => self.first_attempt(&past, now),
+                Some(past) if past.failures >= self.free => {
+                    let wait = delay(past.failures, self.free).saturating_sub(past.elapsed(now));
+                    if !wait.is_zero() {
+                        return Err(Refusal::Wait(wait));
+                    }
+                    self.next_attempt(&past, now)
+                }
+                _ => self.free_attempt(now),
+            };
+        }
+        // Others came first each time, and it is their attempts that this one waits for.
+        Err(Refusal::Wait(Duration::from_secs(1)))
     }
 
-    fn wait(&self, now: Timestamp) -> Duration {
-        let wait = |past: &Failures| delay(past.failures, self.free).saturating_sub(past.elapsed(now));
-        self.remembered(now).map_or(Duration::ZERO, wait)
+    /// Made while failures are free of delay, and none is old enough to be forgotten.
+    fn free_attempt(&self, now: Timestamp) -> Update {
+        let forgotten = now.minus(MEMORY).unix_millis().unsigned_abs();
+        self.attempt(now)
+            .require_below("failures", self.free.into())
+            .require_above("last_failed_at", forgotten)
+            .add("failures", 1)
     }
 
-    fn failed(&self, now: Timestamp) -> Update {
-        let number = |value: i64| AttributeValue::N(value.to_string());
-        let update = Update::anyway(Failures::TYPE, self.key.clone())
-            .set("key", AttributeValue::S(self.key.pk.clone()))
+    /// Made when all the failures before it are forgotten.
+    fn first_attempt(&self, past: &Failures, now: Timestamp) -> Update {
+        self.attempt(now).require("last_failed_at", "=", number(past.last_failed_at)).set("failures", number(1))
+    }
+
+    /// Made when the delay after the failures before it is over, by one of those who waited for it.
+    fn next_attempt(&self, past: &Failures, now: Timestamp) -> Update {
+        self.attempt(now)
+            .require("failures", "=", number(past.failures.into()))
+            .require("last_failed_at", "=", number(past.last_failed_at))
+            .add("failures", 1)
+    }
+
+    fn attempt(&self, now: Timestamp) -> Update {
+        Update::anyway(Failures::TYPE, counter_key(&self.name))
+            .set("key", AttributeValue::S(self.name.clone()))
             .set("last_failed_at", number(now.unix_millis()))
-            .set("ttl", number(now.plus(MEMORY).unix_seconds()));
-        let forgotten = self.stored.is_some() && self.remembered(now).is_none();
-        if forgotten { update.set("failures", number(1)) } else { update.add("failures", 1) }
+            .set("ttl", number(now.plus(MEMORY).unix_seconds()))
     }
+}
+
+impl Attempt {
+    /// The attempt was none, as far as this counter goes.
+    async fn take_back(&self, table: &Table) {
+        let update = self.update().require("failures", ">", number(0)).add("failures", -1);
+        report(table.update::<Failures>(update).await.map(|_| ()));
+    }
+
+    /// Forgets the failures up to this attempt; only the attempt itself if there was another after it.
+    async fn forgive(&self, table: &Table) {
+        let last = self
+            .update()
+            .require("failures", "=", number(self.counted.failures.into()))
+            .require("last_failed_at", "=", number(self.counted.last_failed_at))
+            .set("failures", number(0));
+        match table.update::<Failures>(last).await {
+            Err(error) if error.failed(Failures::TYPE) => self.take_back(table).await,
+            result => report(result.map(|_| ())),
+        }
+    }
+
+    fn update(&self) -> Update {
+        Update::existing(Failures::TYPE, counter_key(&self.counter.name))
+    }
+}
+
+/// A failure too many is forgotten within the hour, and no reason to refuse whoever has succeeded.
+fn report(result: Result<(), TableError>) {
+    match result {
+        Err(error) if error.failed(Failures::TYPE) => {}
+        Err(error) => tracing::warn!(%error, "an attempt that was no failure stays counted as one"),
+        Ok(()) => {}
+    }
+}
+
+fn number(value: i64) -> AttributeValue {
+    AttributeValue::N(value.to_string())
 }
 
 /// Nothing for the free failures, then 1 s, doubling with each further one, up to a quarter of an hour.

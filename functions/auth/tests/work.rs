@@ -77,8 +77,7 @@ async fn an_unknown_user_a_wrong_password_and_a_locked_account_get_the_same_answ
     let accounts = alice_and_locked().await;
     let expected = work(&accounts, "nobody", "wrong").await;
     assert_eq!((expected.evaluations, expected.status), (1, StatusCode::UNAUTHORIZED));
-    let reads = ["GetItem"; 5].map(str::to_owned).to_vec();
-    assert_eq!(expected.calls, [reads, vec!["TransactWriteItems".to_owned()]].concat());
+    assert_eq!(expected.calls, [&["UpdateItem"; 2][..], &["GetItem"; 3], &["TransactWriteItems"]].concat());
     for (username, password) in REFUSED {
         assert_eq!(work(&accounts, username, password).await, expected, "{username} {password}");
     }
@@ -89,7 +88,7 @@ async fn an_unknown_user_a_wrong_password_and_a_locked_account_get_the_same_answ
     }
     let waiting = work(&accounts, "nobody", "wrong").await;
     assert_eq!((waiting.evaluations, waiting.status), (0, StatusCode::TOO_MANY_REQUESTS));
-    assert_eq!(waiting.calls, ["GetItem"; 2]);
+    assert_eq!(waiting.calls, ["UpdateItem"; 3]);
     for (username, password) in REFUSED {
         assert_eq!(work(&accounts, username, password).await, waiting, "{username} {password}");
     }

@@ -4,6 +4,7 @@ use garde::Validate;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::{http::FieldError, id::Id, time::Timestamp};
+use utoipa::ToSchema;
 
 use crate::{
     notification::{Channel, Draft},
@@ -12,7 +13,7 @@ use crate::{
 };
 
 /// A notification as its sender describes it.
-#[derive(Clone, Debug, Serialize, Deserialize, Validate)]
+#[derive(Clone, Debug, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewNotification {
     #[garde(skip)]
@@ -31,6 +32,7 @@ pub struct NewNotification {
     pub language: Option<Language>,
     #[garde(skip)]
     #[serde(default = "nothing")]
+    #[schema(value_type = Object)]
     pub params: Value,
     /// It does not wait for the end of quiet hours.
     #[garde(skip)]

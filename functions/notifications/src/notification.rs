@@ -9,6 +9,7 @@ use shared::{
     id::Id,
     time::Timestamp,
 };
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::templates::{Content, Language, TemplateName};
@@ -32,7 +33,8 @@ const LONGEST_DELAY: Duration = Duration::from_secs(900);
 const MAX_REASON_CHARS: usize = 500;
 
 /// Where a notification stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = NotificationStatus)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Status {
     /// It waits for its turn, for the next attempt, or for the end of quiet hours.

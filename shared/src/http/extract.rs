@@ -1,4 +1,7 @@
-use std::convert::Infallible;
+use std::{
+    convert::Infallible,
+    net::{IpAddr, Ipv6Addr},
+};
 
 use axum::{
     extract::{FromRequestParts, Path, Query},
@@ -24,6 +27,19 @@ impl<S: Send + Sync> FromRequestParts<S> for PathId {
         let malformed = || parameter(":id", &InvalidId.to_string());
         let Path(text) = Path::<String>::from_request_parts(parts, state).await.map_err(|_| malformed())?;
         text.parse().map(Self).map_err(|_| malformed())
+    }
+}
+
+/// The one name in the path. Answers 400 when it is not UTF-8.
+#[derive(Clone, Debug)]
+pub struct PathName(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathName {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let name = Path::<String>::from_request_parts(parts, state).await;
+        name.map(|Path(name)| Self(name)).map_err(|rejection| Problem::malformed(rejection.body_text()))
     }
 }
 
@@ -65,6 +81,19 @@ impl SourceAddress {
     }
 }
 
+/// What the requests of one source address are counted by: of an IPv6 address the first 64 bits, since whoever
+/// has one address has all of those.
+pub fn network(address: &str) -> String {
+    match address.parse::<IpAddr>().map(|address| address.to_canonical()) {
+        Ok(IpAddr::V6(address)) => {
+            let [a, b, c, d, ..] = address.segments();
+            format!("{}/64", Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+        Ok(IpAddr::V4(address)) => address.to_string(),
+        Err(_) => address.to_owned(),
+    }
+}
+
 #[derive(Deserialize)]
 struct PageQuery {
     limit: Option<String>,
@@ -91,4 +120,19 @@ impl<S: Send + Sync> FromRequestParts<S> for PageRequest {
 fn parameter(pointer: &str, detail: &str) -> Problem {
     let errors = vec![FieldError { pointer: pointer.to_owned(), detail: detail.to_owned() }];
     Problem::malformed(format!("{pointer}: {detail}")).with_errors(errors)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_addresses_that_one_household_is_given_are_one_network() {
+        let home = network("2001:db8:1:2::1");
+        assert_eq!(home, network("2001:0db8:0001:0002:ffff:abcd:1234:5678"));
+        assert_ne!(home, network("2001:db8:1:3::1"));
+        assert_eq!(network("::ffff:203.0.113.7"), network("203.0.113.7"));
+        assert_ne!(network("203.0.113.7"), network("203.0.113.8"));
+        assert_eq!(network("unknown"), "unknown");
+    }
 }

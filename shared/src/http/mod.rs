@@ -7,7 +7,7 @@ mod answer;
 mod cors;
 mod extract;
 mod observe;
-mod problem;
+pub(crate) mod problem;
 mod valid;
 
 use std::process::ExitCode;
@@ -17,7 +17,7 @@ use axum::{Extension, Router, extract::DefaultBodyLimit, middleware, routing::Me
 pub use self::{
     answer::{Created, Resource},
     cors::Origins,
-    extract::{PathId, QueryParams, SourceAddress},
+    extract::{PathId, PathName, QueryParams, SourceAddress, network},
     problem::{FieldError, Problem},
     valid::{Form, Nothing, Valid, read_element, within},
 };

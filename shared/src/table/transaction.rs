@@ -139,18 +139,6 @@ impl Transaction {
         self.write("delete", WriteKind::Delete(key), None)
     }
 
-    /// Removes an item, if it exists, unless its number `attribute` is above `limit`: then a check
-    /// labelled `label` fails.
-    #[must_use]
-    pub fn delete_unless_above(self, label: &'static str, key: Key, attribute: &str, limit: u64) -> Self {
-        let condition = Condition {
-            expression: "attribute_not_exists(pk) OR #number <= :limit".to_owned(),
-            names: vec![("#number".to_owned(), attribute.to_owned())],
-            values: vec![(":limit".to_owned(), AttributeValue::N(limit.to_string()))],
-        };
-        self.write(label, WriteKind::Delete(key), Some(condition))
-    }
-
     /// Removes an item of this version; a check labelled with its type fails if another is stored.
     #[must_use]
     pub fn delete_version<T: Item>(mut self, item: &T) -> Self {

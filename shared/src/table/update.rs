@@ -80,6 +80,14 @@ impl Update {
         self
     }
 
+    /// Requires a number to be above `limit`; an absent attribute is.
+    #[must_use]
+    pub fn require_above(mut self, attribute: &str, limit: u64) -> Self {
+        let (name, value) = (self.name(attribute), self.value(AttributeValue::N(limit.to_string())));
+        self.conditions.push(format!("(attribute_not_exists({name}) OR {name} > {value})"));
+        self
+    }
+
     /// Requires the item to have no such attribute.
     #[must_use]
     pub fn require_absent(mut self, attribute: &str) -> Self {

@@ -11,12 +11,13 @@
 //! weighted mean. Of a range in which nothing was paid, every component is 0.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{Decimal, rounded};
 use crate::{bucket::Figures, question::ScopeName, reading::PeriodFigures};
 
 /// A score and what it is made of.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct HealthScore {
     /// 0 to 100.
     pub score: i128,
@@ -25,7 +26,8 @@ pub struct HealthScore {
 }
 
 /// A part of a score.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = ScoreComponent)]
 pub struct Component {
     pub name: &'static str,
     /// Its part of the score, in percent.

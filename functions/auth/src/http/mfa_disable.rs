@@ -6,6 +6,7 @@ use shared::{
     http::{Endpoint, Problem, SourceAddress, Valid, routes},
     table::Transaction,
 };
+use utoipa::ToSchema;
 
 use super::{check_password, check_proof, signed_in};
 use crate::{
@@ -13,22 +14,25 @@ use crate::{
     audit::{AuditEntry, AuditEvent, Origin},
     mfa::Proof,
     password, store,
-    throttle::throttled,
 };
 
 pub const PATHS: &[&str] = &["/api/auth/mfa/disable", "/auth/mfa/disable"];
 
-#[derive(Deserialize, Validate)]
+#[derive(Deserialize, Validate, ToSchema)]
+#[schema(as = MfaDisabling)]
 #[serde(deny_unknown_fields)]
 struct Disable {
     #[serde(deserialize_with = "password::read")]
     #[garde(length(chars, min = 1, max = 128))]
+    #[schema(min_length = 1, max_length = 128, format = Password)]
     password: String,
     #[serde(default, deserialize_with = "password::read_optional")]
     #[garde(inner(length(chars, min = 1, max = 64)))]
+    #[schema(min_length = 1, max_length = 64)]
     otp: Option<String>,
     #[serde(default, deserialize_with = "password::read_optional")]
     #[garde(inner(length(chars, min = 1, max = 64)))]
+    #[schema(min_length = 1, max_length = 64)]
     recovery_code: Option<String>,
 }
 
@@ -42,6 +46,12 @@ pub fn router(state: Enrolling) -> Router {
 }
 
 /// `POST /api/auth/mfa/disable`: do without the second factor, which takes it and the password once more.
+#[utoipa::path(
+    post,
+    path = shared::openapi::at(PATHS),
+    request_body = Disable,
+    responses((status = 204), (status = 403, description = "The password or the code is wrong."), (status = 409)),
+)]
 async fn disable(
     State(Enrolling { table, sealer }): State<Enrolling>,
     caller: Caller,
@@ -52,12 +62,13 @@ async fn disable(
     let proof = proof.ok_or_else(|| Problem::invalid_field("/otp", "missing"))?;
     let (account, _) = signed_in(&table, &caller).await?;
     let origin = Origin::of(&caller, &address);
-    let password_known = check_password(&table, &account, &origin, &disable.password, "/password").await?;
+    check_password(&table, &account, &origin, &disable.password, "/password").await?;
     let factor = store::second_factor(&table, account.profile.id).await?.filter(|factor| factor.confirmed);
     let factor = factor.ok_or_else(|| Problem::conflict("mfa_not_enabled", "the account has no second factor"))?;
-    let (allowed, _) = check_proof(&table, &sealer, &factor, proof, &origin).await?;
+    let (admission, _) = check_proof(&table, &sealer, &factor, proof, &origin).await?;
     let entry = AuditEntry::new(AuditEvent::MfaDisabled, &origin).user(account.profile.id);
     let change = Transaction::new().replace(&account.with_mfa(false)).delete_version(&factor).insert(&entry);
-    table.commit(password_known.and(allowed).and(change)).await.map_err(throttled)?;
+    table.commit(change).await?;
+    admission.succeeded().await;
     Ok(StatusCode::NO_CONTENT)
 }

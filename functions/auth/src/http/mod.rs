@@ -33,8 +33,31 @@ use crate::{
     sealing::Sealer,
     session::Session,
     store::{self, APPEARANCE, EMAIL, USERNAME},
-    throttle::Throttle,
+    throttle::{Admission, Throttle},
 };
+
+/// What the endpoints say of themselves.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(
+    audit::list,
+    change_password::change_password,
+    create_key::create_key,
+    health::endpoint,
+    jwks::jwks,
+    list_keys::list_keys,
+    login::login,
+    logout::logout,
+    me::me,
+    mfa_confirm::confirm,
+    mfa_disable::disable,
+    mfa_enroll::enroll,
+    register::register,
+    revoke_key::revoke_key,
+    token::token,
+    update_me::update_me,
+    verify::verify,
+))]
+pub struct Documentation;
 
 /// The caller's account and session, if the session has not ended; 401 if it has.
 async fn signed_in(table: &Table, caller: &Caller) -> Result<(Account, Session), Problem> {
@@ -49,42 +72,44 @@ async fn signed_in_admin(table: &Table, caller: &Caller) -> Result<(), Problem> 
     signed_in(table, caller).await.map(|_| ())
 }
 
-/// Lets the caller go on who knows the account's present password, with what to commit along with what it
-/// was asked for; 403 at `pointer` for another, and 429 for guessing.
+/// Lets the caller go on who knows the account's present password; 403 at `pointer` for another, and 429 for
+/// guessing.
 async fn check_password(
     table: &Table,
     account: &Account,
     origin: &Origin,
     password: &str,
     pointer: &str,
-) -> Result<Transaction, Problem> {
+) -> Result<(), Problem> {
     let id = account.profile.id;
     let admission = Throttle::of_passwords(&account.profile.username, origin.address()).admit(table).await?;
     let hash = store::password_hash(table, id).await?;
     if password::verify(password, hash.as_deref()) {
-        return Ok(admission.succeeded());
+        admission.succeeded().await;
+        return Ok(());
     }
     let entry = AuditEntry::new(AuditEvent::PasswordRefused, origin).user(id);
-    table.commit(admission.failed().insert(&entry)).await?;
+    table.commit(Transaction::new().insert(&entry)).await?;
     Err(Problem::forbidden("the current password is wrong").at(pointer))
 }
 
-/// Lets the caller go on who has the second factor, with what to commit along with what it was asked for,
-/// and the factor after the proof was used; 403 at the proof's field for another, and 429 for guessing.
+/// Lets the caller go on who has the second factor, with the factor after the proof was used, and with the
+/// attempt, which has succeeded once that is stored; 403 at the proof's field for another, and 429 for
+/// guessing.
 async fn check_proof(
     table: &Table,
     sealer: &Sealer,
     factor: &SecondFactor,
     proof: Proof<'_>,
     origin: &Origin,
-) -> Result<(Transaction, SecondFactor), Problem> {
+) -> Result<(Admission, SecondFactor), Problem> {
     let id = factor.account_id;
     let admission = Throttle::of_codes(id, origin.address()).admit(table).await?;
     if let Some(used) = factor.using(proof, sealer, Timestamp::now()).await? {
-        return Ok((admission.succeeded(), used));
+        return Ok((admission, used));
     }
     let entry = AuditEntry::new(AuditEvent::MfaRefused, origin).user(id);
-    table.commit(admission.failed().insert(&entry)).await?;
+    table.commit(Transaction::new().insert(&entry)).await?;
     Err(Problem::forbidden("the code is wrong or was used before").at(proof.pointer()))
 }
 

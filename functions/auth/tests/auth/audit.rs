@@ -121,7 +121,7 @@ async fn a_failure_costs_one_entry_and_an_attempt_that_was_not_admitted_none() {
     let before = accounts.logged();
     accounts.database.calls();
     accounts.try_password("alice", "wrong").await;
-    let calls = ["GetItem", "GetItem", "GetItem", "GetItem", "GetItem", "TransactWriteItems"];
+    let calls = ["UpdateItem", "UpdateItem", "GetItem", "GetItem", "GetItem", "TransactWriteItems"];
     assert_eq!(accounts.database.calls(), calls);
     for _ in 0..20 {
         accounts.try_password("alice", "wrong").await;

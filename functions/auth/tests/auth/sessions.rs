@@ -98,24 +98,66 @@ async fn what_is_not_a_refresh_token_is_refused_and_ends_nothing() {
     let alice = accounts.newcomer("alice").await;
     let bob = accounts.newcomer("bob").await;
     let token = text(&alice, "refresh_token");
-    let [account, session, secret] = token.split('.').collect::<Vec<_>>().try_into().unwrap();
+    let [account, session, family, secret] = token.split('.').collect::<Vec<_>>().try_into().unwrap();
     let bob_id = id(&bob["user"]);
     let overflowing = u128::MAX;
     let cases = [
         "x".to_owned(),
         "..".into(),
         format!("{account}.{session}"),
-        format!("{bob_id}.{session}.{secret}"),
-        format!("0.{session}.{secret}"),
-        format!("{overflowing}.{session}.{secret}"),
-        format!("{account}.{}.{secret}", "0".repeat(32)),
-        format!("{account}.SESSION.{secret}"),
+        format!("{bob_id}.{session}.{family}.{secret}"),
+        format!("0.{session}.{family}.{secret}"),
+        format!("{overflowing}.{session}.{family}.{secret}"),
+        format!("{account}.{}.{family}.{secret}", "0".repeat(32)),
+        format!("{account}.SESSION.{family}.{secret}"),
+        format!("{account}.{session}.{family}"),
+        format!("{account}.{session}.{secret}"),
+        format!("{account}.{session}.{secret}.{family}"),
+        format!("{account}.{session}..{secret}"),
         text(&alice, "access_token").chars().take(512).collect(),
     ];
     for case in cases {
         assert_eq!(accounts.form(&format!("refresh_token={case}")).await.status, StatusCode::UNAUTHORIZED, "{case}");
     }
     assert!(accounts.is_live(&alice).await && accounts.is_live(&bob).await);
+    assert_eq!(accounts.refresh(&alice).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn who_merely_knows_a_session_cannot_end_it() {
+    let accounts = accounts();
+    let alice = accounts.newcomer("alice").await;
+    let [account, session, family, _] =
+        text(&alice, "refresh_token").split('.').collect::<Vec<_>>().try_into().unwrap();
+    let guess = "A".repeat(43);
+    for token in [format!("{account}.{session}.{guess}.{guess}"), format!("{account}.{session}.{guess}")] {
+        assert_eq!(accounts.refresh(&json!({"refresh_token": token})).await.status, StatusCode::UNAUTHORIZED);
+    }
+    assert!(accounts.is_live(&alice).await);
+    let held = json!({"refresh_token": format!("{account}.{session}.{family}.{guess}")});
+    accounts.refresh(&held).await;
+    assert!(!accounts.is_live(&alice).await, "who knows what a refresh token held had one");
+}
+
+#[tokio::test]
+async fn a_session_whose_token_has_no_family_gets_one_with_its_next_token() {
+    let accounts = accounts();
+    let tokens = accounts.newcomer("alice").await;
+    let key = accounts.session(&tokens).await.key();
+    let secret = "A".repeat(43);
+    let update = Update::existing("session", key)
+        .set("secret_sha256", AttributeValue::S(auth::ticket::sha256(&secret)))
+        .remove("family_sha256");
+    accounts.table.commit(Transaction::new().update(update)).await.unwrap();
+    let [account, session, ..] = text(&tokens, "refresh_token").split('.').collect::<Vec<_>>()[..] else { panic!() };
+    let old = json!({"refresh_token": format!("{account}.{session}.{secret}")});
+    let refreshed = accounts.refresh(&old).await;
+    assert_eq!(refreshed.status, StatusCode::OK, "{}", refreshed.body);
+    assert_eq!(accounts.refresh(&old).await.status, StatusCode::UNAUTHORIZED);
+    let again = accounts.refresh(&refreshed.body).await;
+    assert_eq!(again.status, StatusCode::OK);
+    accounts.refresh(&refreshed.body).await;
+    assert!(!accounts.is_live(&again.body).await);
 }
 
 #[tokio::test]

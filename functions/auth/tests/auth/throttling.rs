@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use shared::table::{Key, Transaction, Update};
-use testing::Answer;
+use testing::{Answer, Fault};
 
 use crate::world::{Accounts, PASSWORD, accounts, with_token};
 
@@ -24,6 +24,11 @@ impl Accounts {
     fn failures(&self) -> Vec<Value> {
         let is_counter = |item: &Value| item["pk"]["S"].as_str().unwrap().starts_with("THROTTLE#");
         self.items().into_iter().filter(is_counter).collect()
+    }
+
+    /// What the counters have come to.
+    fn counts(&self) -> Vec<(Value, Value)> {
+        self.failures().iter().map(|counter| (counter["pk"].clone(), counter["failures"].clone())).collect()
     }
 
     /// Lets time pass for the counters of failed attempts.
@@ -69,14 +74,14 @@ async fn the_right_password_waits_too_and_works_afterwards() {
 }
 
 #[tokio::test]
-async fn a_refused_attempt_costs_two_reads_and_counts_for_nothing() {
+async fn a_refused_attempt_costs_three_updates_and_counts_for_nothing() {
     let accounts = accounts();
     accounts.fail("alice", 5).await;
-    let before = accounts.failures();
+    let before = accounts.counts();
     accounts.database.calls();
     wait(&accounts.try_password("alice", "wrong").await);
-    assert_eq!(accounts.database.calls(), ["GetItem"; 2]);
-    assert_eq!(accounts.failures(), before);
+    assert_eq!(accounts.database.calls(), ["UpdateItem"; 3]);
+    assert_eq!(accounts.counts(), before);
 }
 
 #[tokio::test]
@@ -162,30 +167,169 @@ async fn guessing_the_current_password_is_throttled_as_well() {
     assert!(auth::password::verify(PASSWORD, hash.as_deref()));
 }
 
+/// Sends all these passwords at once, so that none has failed before the last is let through or not.
+async fn burst(accounts: &Accounts, passwords: &[&str]) -> Vec<Answer> {
+    accounts.database.interleave(vec![1]);
+    let answers = join_all(passwords.iter().map(|password| accounts.try_password("alice", password))).await;
+    accounts.database.interleave(Vec::new());
+    answers
+}
+
+/// How many of these answers say that the password was looked at.
+fn looked_at(answers: &[Answer]) -> usize {
+    answers.iter().filter(|answer| answer.status != StatusCode::TOO_MANY_REQUESTS).count()
+}
+
+/// An answer without what differs from request to request.
+fn said(answer: &Answer) -> (StatusCode, Value, String) {
+    let mut body = answer.body.clone();
+    body.as_object_mut().unwrap().remove("correlation_id");
+    let headers = answer.headers.iter().filter(|(name, _)| *name != "x-correlation-id");
+    (answer.status, body, format!("{:?}", headers.collect::<Vec<_>>()))
+}
+
 #[tokio::test]
-async fn of_many_guesses_at_once_no_more_count_than_one_by_one() {
+async fn of_many_guesses_at_once_no_more_are_looked_at_than_one_by_one() {
     let accounts = accounts();
     accounts.signed_up("alice").await;
-    // All of them are admitted before the first has failed.
-    accounts.database.interleave(vec![1]);
-    let passwords = (0..20).map(|n| if n == 19 { PASSWORD.to_owned() } else { format!("guess {n}") });
-    let attempts = passwords.map(|password| {
-        let accounts = &accounts;
-        async move { accounts.try_password("alice", &password).await }
-    });
-    let answers = join_all(attempts).await;
+    let answers = burst(&accounts, &["wrong"; 20]).await;
+    assert_eq!(looked_at(&answers), 5);
+    assert_eq!(accounts.of_type("audit").len(), 6, "the registration and five failures");
+}
+
+#[tokio::test]
+async fn a_right_guess_among_too_many_at_once_is_answered_like_the_wrong_ones() {
+    let accounts = accounts();
+    accounts.signed_up("alice").await;
+    let answers = burst(&accounts, &[["wrong"; 19].as_slice(), &[PASSWORD]].concat()).await;
     let (right, wrong) = answers.split_last().unwrap();
-    assert!(wrong.iter().all(|answer| answer.status == StatusCode::UNAUTHORIZED));
     assert_eq!(wait(right), 1);
+    let throttled: Vec<&Answer> = wrong.iter().filter(|answer| answer.status == right.status).collect();
+    assert_eq!(throttled.len(), 14);
+    for wrong in throttled {
+        assert_eq!(said(right), said(wrong));
+    }
     assert_eq!(accounts.of_type("session").len(), 0);
 }
 
 #[tokio::test]
-async fn many_who_sign_in_at_once_with_the_right_password_all_get_in() {
+async fn when_a_wait_is_over_one_of_many_at_once_is_looked_at() {
     let accounts = accounts();
     accounts.signed_up("alice").await;
-    accounts.fail("alice", 4).await;
+    accounts.fail("alice", 5).await;
+    for expected in [1, 2, 4] {
+        accounts.elapse(expected).await;
+        assert_eq!(looked_at(&burst(&accounts, &["wrong"; 20]).await), 1);
+    }
+}
+
+#[tokio::test]
+async fn failures_of_more_than_an_hour_ago_are_forgotten_once_however_many_guess_then() {
+    let accounts = accounts();
+    accounts.signed_up("alice").await;
+    for failures in [1, 4, 5, 7] {
+        accounts.fail("alice", failures.min(5)).await;
+        for _ in 5..failures {
+            accounts.elapse(4).await;
+            accounts.fail("alice", 1).await;
+        }
+        accounts.elapse(HOUR + 1).await;
+        assert_eq!(looked_at(&burst(&accounts, &["wrong"; 20]).await), 5, "after {failures}");
+        accounts.elapse(HOUR + 1).await;
+    }
+}
+
+#[tokio::test]
+async fn a_success_after_an_hour_does_not_let_more_guesses_pass() {
+    let accounts = accounts();
+    accounts.signed_up("alice").await;
+    accounts.fail("alice", 5).await;
+    accounts.elapse(HOUR + 1).await;
+    let answers = burst(&accounts, &[[PASSWORD].as_slice(), &["wrong"; 19]].concat()).await;
+    assert_eq!((answers[0].status, looked_at(&answers)), (StatusCode::OK, 5));
+    let still_free = 1;
+    assert_eq!(looked_at(&burst(&accounts, &["wrong"; 20]).await), still_free, "the four failures still count");
+}
+
+#[tokio::test]
+async fn several_who_sign_in_at_once_with_the_right_password_all_get_in() {
+    let accounts = accounts();
+    accounts.signed_up("alice").await;
+    for _ in 0..20 {
+        let answers = burst(&accounts, &[PASSWORD; 5]).await;
+        assert!(answers.iter().all(|answer| answer.status == StatusCode::OK));
+    }
+    let counted = accounts.failures();
+    assert!(counted.iter().all(|counter| counter["failures"]["N"] == "0"), "{counted:?}");
+}
+
+#[tokio::test]
+async fn of_many_names_at_once_no_more_are_looked_at_for_an_address_than_one_by_one() {
+    let accounts = accounts();
     accounts.database.interleave(vec![1]);
-    let answers = join_all((0..20).map(|_| accounts.try_password("alice", PASSWORD))).await;
-    assert!(answers.iter().all(|answer| answer.status == StatusCode::OK));
+    let names: Vec<String> = (0..50).map(|n| format!("user{n}")).collect();
+    let answers = join_all(names.iter().map(|name| login_from(&accounts, "203.0.113.7", name, "wrong"))).await;
+    assert_eq!(looked_at(&answers), 30);
+}
+
+#[tokio::test]
+async fn who_has_one_ipv6_address_has_its_whole_network() {
+    let accounts = accounts();
+    for n in 0..30 {
+        let address = format!("2001:db8:1:2::{n:x}");
+        assert_eq!(
+            login_from(&accounts, &address, &format!("user{n}"), "wrong").await.status,
+            StatusCode::UNAUTHORIZED
+        );
+    }
+    wait(&login_from(&accounts, "2001:db8:1:2:ffff::1", "alice", "wrong").await);
+    let neighbour = login_from(&accounts, "2001:db8:1:3::1", "alice", "wrong").await;
+    assert_eq!(neighbour.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn an_address_that_waits_keeps_no_account_waiting() {
+    let accounts = accounts();
+    accounts.signed_up("alice").await;
+    for n in 0..30 {
+        login_from(&accounts, "203.0.113.7", &format!("user{n}"), "wrong").await;
+    }
+    for _ in 0..10 {
+        wait(&login_from(&accounts, "203.0.113.7", "alice", "wrong").await);
+    }
+    let owner = login_from(&accounts, "203.0.113.8", "alice", PASSWORD).await;
+    assert_eq!(owner.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn signing_in_costs_an_address_nothing() {
+    let accounts = accounts();
+    for n in 0..40 {
+        accounts.newcomer(&format!("user{n}")).await;
+    }
+}
+
+#[tokio::test]
+async fn attempts_are_counted_outside_of_transactions_which_would_make_each_other_fail() {
+    let accounts = accounts();
+    accounts.signed_up("alice").await;
+    accounts.database.calls();
+    accounts.signed_in("alice").await;
+    let expected = [
+        &["UpdateItem"; 2][..], // counted
+        &["GetItem"; 3],
+        &["UpdateItem"; 2], // and taken back
+        &["TransactWriteItems"],
+    ];
+    assert_eq!(accounts.database.calls(), expected.concat());
+}
+
+#[tokio::test]
+async fn an_attempt_that_cannot_be_counted_is_not_looked_at() {
+    let accounts = accounts();
+    accounts.signed_up("alice").await;
+    accounts.database.inject(Fault::Down);
+    accounts.database.calls();
+    assert_eq!(accounts.try_password("alice", PASSWORD).await.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(accounts.database.calls(), ["UpdateItem"]);
 }

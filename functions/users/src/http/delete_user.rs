@@ -20,6 +20,11 @@ pub fn router(table: Table) -> Router {
 }
 
 /// `DELETE /api/users/{id}`: remove a profile; its account can no longer sign in.
+#[utoipa::path(
+    delete,
+    path = shared::openapi::at(PATHS),
+    responses((status = 204), (status = 409)),
+)]
 async fn delete_user(State(table): State<Table>, caller: Caller, PathId(id): PathId) -> Result<StatusCode, Problem> {
     let user = owned(&table, &caller, id).await?;
     let holds_email = store::holds_email(&table, &user).await?;
