@@ -35,8 +35,8 @@ pub fn start(settings: &Settings) -> Result<ExitCode> {
     tools::install(settings)?;
     let gateway = docker_gateway()?;
     let template = Template::read(&settings.root)?;
-    let functions = template.functions()?;
-    let environments = environment::deployed(settings, &functions)?;
+    let mut functions = template.functions()?;
+    let environments = environment::deployed(settings, &mut functions)?;
     let folder = settings.home.join("sam-local");
     make_private(&folder)?;
     let (template_file, environment_file) = (folder.join("template.json"), folder.join("environment.json"));
