@@ -21,7 +21,8 @@ const AT_ONCE: usize = 4;
 
 /// Lambda, called once and waited for: a second call would find the work done.
 fn lambda() -> Result<Client> {
-    let timeouts = TimeoutConfig::builder().operation_timeout(Duration::from_secs(60)).build();
+    let patience = Duration::from_secs(60);
+    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(patience).operation_timeout(patience).build();
     let config = Builder::from(&shared::aws::sdk_config()?).timeout_config(timeouts);
     Ok(Client::from_conf(config.retry_config(RetryConfig::disabled()).build()))
 }
