@@ -2,7 +2,7 @@ XTASK = $(MAKE) --silent prerequisites && cargo run --quiet --target-dir target/
 RUST_NEEDED := 95
 
 .DEFAULT_GOAL := help
-.PHONY: prerequisites help up down reset rotate-signing-key rebuild-analytics stop-service start-service invoke sample logs mail \
+.PHONY: prerequisites help up down reset rotate-signing-key rebuild-analytics stop-service start-service republish invoke sample logs mail \
 	status test test-resilience soak lint deny advisories unit e2e openapi tools
 
 help: ## Say what there is
@@ -28,6 +28,9 @@ stop-service: ## Let no function of a service run: make stop-service SERVICE=aut
 
 start-service: ## Let them run again: make start-service SERVICE=auth
 	@$(XTASK) start-service $(SERVICE) $(if $(STACK),--stack $(STACK))
+
+republish: ## Put what a service has published on the bus again: make republish SERVICE=orders SINCE=2026-01-15T10:30:45Z
+	@$(XTASK) republish $(SERVICE) $(SINCE) $(if $(STACK),--stack $(STACK))
 
 invoke: ## Invoke a function of the running stack with its sample event: make invoke FN=orders-create
 	@$(XTASK) invoke $(FN)

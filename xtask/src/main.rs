@@ -73,6 +73,14 @@ enum Command {
         #[arg(long)]
         stack: Option<String>,
     },
+    /// Put what a service has published since then on the bus again.
+    Republish {
+        service: String,
+        /// As in 2026-01-15T10:30:45Z.
+        since: String,
+        #[arg(long)]
+        stack: Option<String>,
+    },
     /// Install the tools into their private environment.
     Tools,
     /// Run one of those tools: `tool sam validate --lint`.
@@ -126,6 +134,10 @@ fn run(command: Command) -> Result<ExitCode> {
         }
         Command::StartService { service, stack } => {
             return stack::operate(&settings, stack.as_deref(), &["start-service", "--service", &service]);
+        }
+        Command::Republish { service, since, stack } => {
+            let arguments = ["republish", "--service", &service, "--since", &since];
+            return stack::operate(&settings, stack.as_deref(), &arguments);
         }
         Command::Tools => tools::install(&settings)?,
         Command::Tool { command } => return tools::run(&settings, &command),
