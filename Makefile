@@ -2,8 +2,8 @@ XTASK = $(MAKE) --silent prerequisites && cargo run --quiet --target-dir target/
 RUST_NEEDED := 95
 
 .DEFAULT_GOAL := help
-.PHONY: prerequisites help up down reset rotate-signing-key rebuild-analytics stop-service start-service republish invoke sample logs mail \
-	status test test-resilience soak lint deny advisories unit e2e openapi tools
+.PHONY: prerequisites help up down reset rotate-signing-key rebuild-analytics stop-service start-service republish invoke sample \
+	watch sam-local logs mail status test test-resilience soak lint deny advisories unit e2e openapi tools
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,12 @@ invoke: ## Invoke a function of the running stack with its sample event: make in
 
 sample: ## Print that event, about what there is on the running stack: make sample FN=orders-create
 	@$(XTASK) sample $(FN)
+
+watch: ## Run the functions as they are in the source, anew whenever a file is saved, on the running stack's data
+	@$(XTASK) watch
+
+sam-local: ## Run the built functions in AWS's own containers (Docker), on the running stack's data
+	@$(XTASK) sam-local
 
 logs: ## Follow the functions' logs: make logs SERVICE=orders
 	@$(XTASK) logs $(SERVICE)

@@ -3,16 +3,19 @@
 mod build;
 mod deploy;
 mod emulator;
+mod environment;
 mod http;
 mod invoke;
 mod logs;
 mod mail;
 mod progress;
+mod sam_local;
 mod settings;
 mod stack;
 mod tools;
+mod watch;
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -59,6 +62,17 @@ enum Command {
     Sample {
         #[arg(default_value = "")]
         function: String,
+    },
+    /// Run the functions as they are in the source, on the running stack's tables and queues.
+    Watch,
+    /// Run the built functions in AWS's own container, on the running stack's tables and queues.
+    SamLocal,
+    /// Become a function of the running stack: Cargo's runner for `watch`.
+    #[command(hide = true)]
+    AsFunction {
+        environment: PathBuf,
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
     },
     /// Let no function of a service run.
     StopService {
@@ -129,6 +143,9 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Status => return stack::status(&settings),
         Command::Invoke { function } => return invoke::invoke(&settings, &function),
         Command::Sample { function } => invoke::print_sample(&settings, &function)?,
+        Command::Watch => watch::watch(&settings)?,
+        Command::SamLocal => return sam_local::start(&settings),
+        Command::AsFunction { environment, command } => environment::become_function(&environment, &command)?,
         Command::StopService { service, stack } => {
             return stack::operate(&settings, stack.as_deref(), &["stop-service", "--service", &service]);
         }

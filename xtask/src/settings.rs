@@ -155,7 +155,8 @@ fn root() -> Result<PathBuf> {
     Ok(xtask.parent().context("xtask is not in a repository")?.to_owned())
 }
 
-fn port(variable: &str, default: u16) -> Result<u16> {
+/// The port that this variable names, if it is set.
+pub fn port(variable: &str, default: u16) -> Result<u16> {
     match env::var(variable) {
         Ok(text) if !text.is_empty() => text.parse().with_context(|| format!("{variable} is not a port: {text}")),
         _ => Ok(default),
