@@ -2,8 +2,9 @@ XTASK = $(MAKE) --silent prerequisites && cargo run --quiet --target-dir target/
 RUST_NEEDED := 95
 
 .DEFAULT_GOAL := help
-.PHONY: prerequisites help up down reset rotate-signing-key rebuild-analytics stop-service start-service republish invoke sample \
-	watch sam-local logs mail status test test-resilience soak lint deny advisories unit e2e openapi tools
+.PHONY: prerequisites help up down reset rotate-signing-key rebuild-analytics stop-service start-service republish \
+	deploy-service build-arm64 deploy operator invoke sample watch sam-local logs mail status test test-resilience soak lint \
+	observability deny advisories unit e2e openapi tools
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +32,18 @@ start-service: ## Let them run again: make start-service SERVICE=auth
 
 republish: ## Put what a service has published on the bus again: make republish SERVICE=orders SINCE=2026-01-15T10:30:45Z
 	@$(XTASK) republish $(SERVICE) $(SINCE) $(if $(STACK),--stack $(STACK))
+
+deploy-service: ## Ship one service's functions alone: make deploy-service SERVICE=orders; on AWS also STACK=quayside-prod
+	@$(XTASK) deploy-service $(SERVICE) $(if $(STACK),--stack $(STACK))
+
+build-arm64: ## Build the functions for AWS, on any machine, and check that Lambda can run them
+	@$(XTASK) build-arm64
+
+deploy: ## Build for AWS and deploy an environment of samconfig.toml: make deploy ENVIRONMENT=dev
+	@$(XTASK) deploy $(ENVIRONMENT)
+
+operator: ## Run the operator's commands on AWS: make operator ARGUMENTS="api-keys --stack quayside-prod"
+	@$(XTASK) operator $(ARGUMENTS)
 
 invoke: ## Invoke a function of the running stack with its sample event: make invoke FN=orders-create
 	@$(XTASK) invoke $(FN)
@@ -65,7 +78,12 @@ lint: tools
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- --deny warnings
 	@$(XTASK) tool sam validate --lint --template-file template.yaml
-	@$(XTASK) tool cfn-lint infra/*.yaml
+	@$(XTASK) tool cfn-lint infra/*.yaml infra/observability/*.yaml
+	@$(XTASK) tool python infra/observability.py --check
+	@$(XTASK) tool python infra/check.py
+
+observability: tools ## Write the log groups, alarms and dashboards anew: after a function, a queue or a timeout has changed
+	@$(XTASK) tool python infra/observability.py
 
 deny:
 	@$(XTASK) deny licenses bans sources

@@ -106,6 +106,13 @@ impl Settings {
         command
     }
 
+    /// One of the installed tools, with the AWS account that the developer's environment names.
+    pub fn tool_for_aws(&self, name: &str) -> Command {
+        let mut command = Command::new(self.tools.join("bin").join(name));
+        command.current_dir(&self.root).env("SAM_CLI_TELEMETRY", "0");
+        command
+    }
+
     /// Points a command at this stack, whatever AWS account or proxy the developer's own environment names.
     pub fn isolate(&self, command: &mut Command) {
         for (name, _) in env::vars_os() {

@@ -81,16 +81,12 @@ impl Service {
     /// Lets the functions take from their queues and streams, or not, and waits until it is so.
     async fn feed(&self, enabled: bool) -> Result<()> {
         let mut changed = Vec::new();
-        for function in &self.functions {
-            let mut pages =
-                self.lambda.list_event_source_mappings().function_name(function).into_paginator().items().send();
-            while let Some(mapping) = pages.next().await.transpose()? {
-                self.lambda
-                    .update_event_source_mapping()
-                    .set_uuid(mapping.uuid.clone())
-                    .enabled(enabled)
-                    .send()
-                    .await?;
+        let mut pages = self.lambda.list_event_source_mappings().into_paginator().items().send();
+        while let Some(mapping) = pages.next().await.transpose()? {
+            let fed = mapping.function_arn().and_then(function_name);
+            if fed.is_some_and(|name| self.functions.iter().any(|of| of == name)) {
+                let update = self.lambda.update_event_source_mapping().set_uuid(mapping.uuid.clone());
+                update.enabled(enabled).send().await?;
                 changed.extend(mapping.uuid);
             }
         }
@@ -113,5 +109,23 @@ impl Service {
             }
             sleep(Duration::from_millis(500)).await;
         }
+    }
+}
+
+/// The name in a function's ARN, which for one that is rolled out gradually ends with an alias.
+fn function_name(arn: &str) -> Option<&str> {
+    arn.split(':').nth(6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_function_is_known_by_its_arn_with_and_without_an_alias() {
+        let arn = "arn:aws:lambda:eu-central-1:123456789012:function:quayside-prod-orders-relay";
+        assert_eq!(function_name(arn), Some("quayside-prod-orders-relay"));
+        assert_eq!(function_name(&format!("{arn}:live")), Some("quayside-prod-orders-relay"));
+        assert_eq!(function_name("orders-relay"), None);
     }
 }
