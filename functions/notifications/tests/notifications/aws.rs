@@ -78,6 +78,7 @@ fn notification(channel: Channel, to: &str) -> Notification {
         language: Language::En,
         to: to.into(),
         content: Content { subject, text: "Hello".into(), html },
+        urgent: false,
         held_until: None,
     };
     Notification::new(id(42), draft, Timestamp::now())

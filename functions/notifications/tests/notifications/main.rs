@@ -4,6 +4,7 @@
 
 mod aws;
 mod batch;
+mod changed_minds;
 mod delivery;
 mod history;
 mod occasions;
