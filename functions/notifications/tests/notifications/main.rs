@@ -5,6 +5,7 @@
 mod aws;
 mod batch;
 mod changed_minds;
+mod connecting;
 mod delivery;
 mod history;
 mod occasions;
