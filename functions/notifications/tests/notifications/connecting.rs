@@ -26,17 +26,17 @@ use crate::aws::{configured, notification};
 /// What the name of the provider leads to.
 #[derive(Clone, Debug)]
 enum Name {
-    IsLocal,
-    IsUnknown,
-    IsNeverFound,
+    Local,
+    Unknown,
+    NeverFound,
 }
 
 impl ResolveDns for Name {
     fn resolve_dns<'a>(&'a self, _: &'a str) -> DnsFuture<'a> {
         match self {
-            Self::IsLocal => DnsFuture::ready(Ok(vec![IpAddr::V4(Ipv4Addr::LOCALHOST)])),
-            Self::IsUnknown => DnsFuture::ready(Err(ResolveDnsError::new("no such name"))),
-            Self::IsNeverFound => DnsFuture::new(std::future::pending()),
+            Self::Local => DnsFuture::ready(Ok(vec![IpAddr::V4(Ipv4Addr::LOCALHOST)])),
+            Self::Unknown => DnsFuture::ready(Err(ResolveDnsError::new("no such name"))),
+            Self::NeverFound => DnsFuture::new(std::future::pending()),
         }
     }
 }
@@ -75,12 +75,12 @@ async fn a_provider_that_was_never_reached_may_be_asked_again() {
         drop(stream);
     });
     let outcomes = [
-        ("an unknown name", ask_over_tls(Name::IsUnknown, 443).await),
-        ("a name server that is away", ask_over_tls(Name::IsNeverFound, 443).await),
-        ("a closed port", ask_over_tls(Name::IsLocal, closed_port()).await),
+        ("an unknown name", ask_over_tls(Name::Unknown, 443).await),
+        ("a name server that is away", ask_over_tls(Name::NeverFound, 443).await),
+        ("a closed port", ask_over_tls(Name::Local, closed_port()).await),
         ("a closed port, without TLS", ask_plainly(closed_port()).await),
-        ("a server without TLS", ask_over_tls(Name::IsLocal, no_tls).await),
-        ("a server that does not finish TLS", ask_over_tls(Name::IsLocal, slow_tls).await),
+        ("a server without TLS", ask_over_tls(Name::Local, no_tls).await),
+        ("a server that does not finish TLS", ask_over_tls(Name::Local, slow_tls).await),
     ];
     for (what, outcome) in outcomes {
         let code = match &outcome {
