@@ -3,7 +3,7 @@ RUST_NEEDED := 95
 
 .DEFAULT_GOAL := help
 .PHONY: prerequisites help up down reset rotate-signing-key rebuild-analytics stop-service start-service logs mail \
-	status test test-resilience soak lint deny advisories unit e2e tools
+	status test test-resilience soak timing lint deny advisories unit e2e tools
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ test-resilience: ## Stop each service of the running stack in turn, and see the 
 soak: tools ## Ten minutes of customers and faults on a stack of its own, then a check that nothing is lost or doubled
 	@$(XTASK) with-stack cargo run --quiet --package e2e --bin soak -- $(or $(MINUTES),10)
 
+timing: ## Measure that a refused sign-in takes as long whatever was wrong, which takes a quiet machine
+	cargo test --release --package auth --test work -- --ignored --nocapture
+
 lint: tools
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- --deny warnings
@@ -60,11 +63,11 @@ advisories: ## Look the dependencies up in the RustSec database, which needs the
 
 unit:
 	cargo test --workspace --exclude e2e --lib --test '*'
-	cargo test --package e2e --test saga
+	cargo test --package e2e --lib --test saga --test template
 
 e2e: tools
-	@$(XTASK) with-stack cargo test --package e2e --no-fail-fast --test purchase --test access --test crash --test permissions --test degradation \
-		--test integrity --test notifications --test secrets
+	@$(XTASK) with-stack cargo test --package e2e --no-fail-fast --test purchase --test access --test identity --test key_rotation --test crash \
+		--test permissions --test degradation --test integrity --test notifications --test secrets
 
 tools:
 	@$(XTASK) tools

@@ -70,9 +70,12 @@ pub enum AuditEvent {
     RoleChanged,
     #[serde(rename = "api_key.created")]
     ApiKeyCreated,
-    /// The first use of a key in an hour.
+    /// The first use of a key in an hour from its address.
     #[serde(rename = "api_key.used")]
     ApiKeyUsed,
+    /// The first time in an hour that a key was refused: it was revoked, or expired, or its secret was wrong.
+    #[serde(rename = "api_key.refused")]
+    ApiKeyRefused,
     #[serde(rename = "api_key.revoked")]
     ApiKeyRevoked,
 }

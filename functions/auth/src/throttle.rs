@@ -223,7 +223,7 @@ impl Attempt {
     /// The attempt was none, as far as this counter goes.
     async fn take_back(&self, table: &Table) {
         let update = self.update().require("failures", ">", number(0)).add("failures", -1);
-        report(table.update::<Failures>(update).await.map(|_| ()));
+        report(table.apply(update).await);
     }
 
     /// Forgets the failures up to this attempt; only the attempt itself if there was another after it.
@@ -233,9 +233,9 @@ impl Attempt {
             .require("failures", "=", number(self.counted.failures.into()))
             .require("last_failed_at", "=", number(self.counted.last_failed_at))
             .set("failures", number(0));
-        match table.update::<Failures>(last).await {
+        match table.apply(last).await {
             Err(error) if error.failed(Failures::TYPE) => self.take_back(table).await,
-            result => report(result.map(|_| ())),
+            result => report(result),
         }
     }
 
