@@ -21,6 +21,7 @@ from ministack.services.cloudformation import provisioners
 
 from failed_functions import answer_with_gateway_responses
 from leading_keys import enforce_leading_keys
+from sender import enforce_sender
 
 HOST = "127.0.0.1"
 STAGE = "live"
@@ -143,6 +144,7 @@ def main():
     keep_attributes()
     keep_queues()
     enforce_leading_keys()
+    enforce_sender()
     answer_with_gateway_responses()
     answer_functions_at_once()
     config = Config()

@@ -47,3 +47,20 @@ fn every_permission_on_a_table_names_the_kinds_of_items_it_is_for() {
     }
     assert!(permissions > 90, "{permissions}");
 }
+
+#[test]
+fn nothing_is_allowed_on_everything_but_what_has_no_resource_to_name() {
+    let template = include_str!("../template.yaml");
+    let functions = template.split("\n\n").filter(|resource| resource.contains("AWS::Serverless::Function"));
+    let policies = functions.map(|function| function.split("\n      Events:").next().unwrap());
+    for statement in policies.flat_map(|policies| policies.split("- Effect: ")) {
+        let actions = ["Resource: '*'", "NotResource:"].map(|resource| statement.contains(resource));
+        let allowed = match (statement.starts_with("Allow"), actions) {
+            (false, _) | (true, [false, false]) => continue,
+            (true, [true, _]) => "Action: [lambda:ListFunctions]",
+            (true, [false, true]) => "Action: [sns:Publish]",
+        };
+        assert!(statement.contains(allowed), "{statement}");
+    }
+    assert!(!template.contains("IfExists"), "a condition on what may be absent is none");
+}

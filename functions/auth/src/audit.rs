@@ -103,9 +103,9 @@ impl Origin {
         Self { actor: format!("api_key:{id}"), address: address.to_owned() }
     }
 
-    /// A service that told of it.
-    pub fn service(name: &str) -> Self {
-        Self { actor: format!("service:{name}"), address: "internal".to_owned() }
+    /// Whoever a service told of, or the service itself.
+    pub fn told_by(service: &str, actor: Option<String>) -> Self {
+        Self { actor: actor.unwrap_or(format!("service:{service}")), address: "internal".to_owned() }
     }
 
     /// Whoever runs the operator's commands.

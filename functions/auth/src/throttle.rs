@@ -8,10 +8,11 @@ use shared::{
     http::{Problem, network},
     id::Id,
     table::{Item, Key, Table, TableError, Update},
+    text::normalized,
     time::Timestamp,
 };
 
-use crate::{account::normalized, ticket::sha256};
+use crate::ticket::sha256;
 
 /// Failures without a delay, for one account name and for one address.
 const FREE_FOR_ACCOUNT: u32 = 5;

@@ -6,6 +6,7 @@ use shared::{
     event::{ProductCreated, ProductUpdated},
     id::Id,
     money::Money,
+    text::not_blank,
     time::Timestamp,
 };
 
@@ -28,10 +29,6 @@ pub struct NewProduct {
     /// Units on sale. Absent, a new product has none and an update leaves them as they are.
     #[garde(inner(range(max = MAX_STOCK)))]
     pub stock: Option<u32>,
-}
-
-fn not_blank(name: &str, (): &()) -> garde::Result {
-    if name.trim().is_empty() { Err(garde::Error::new("must not be blank")) } else { Ok(()) }
 }
 
 fn sellable(price: &Money, (): &()) -> garde::Result {

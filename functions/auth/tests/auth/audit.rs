@@ -62,7 +62,7 @@ async fn everything_that_happens_to_an_account_is_in_its_history() {
     let again = accounts.try_password("alice", NEW_PASSWORD).await.body;
     accounts.refresh(&again).await;
     accounts.refresh(&again).await;
-    let event = Envelope::new(&UserDeleted { user_id: id(&tokens["user"]), version: 2 }).unwrap();
+    let event = Envelope::new(&UserDeleted { user_id: id(&tokens["user"]), version: 2, by: None }).unwrap();
     consumer::handle(&UserEvents { table: accounts.table.clone() }, event).await.unwrap();
     let expected = [
         "account.registered",
