@@ -3,8 +3,8 @@ RUST_NEEDED := 95
 
 .DEFAULT_GOAL := help
 .PHONY: prerequisites help up down reset rotate-signing-key rebuild-analytics stop-service start-service republish \
-	deploy-service build-arm64 deploy operator invoke sample watch sam-local logs mail status test test-resilience soak lint \
-	observability deny advisories unit e2e openapi tools
+	deploy-service build-arm64 deploy operator invoke sample watch sam-local logs mail status test test-resilience soak timing \
+	lint observability deny advisories unit e2e openapi tools
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ test-resilience: ## Stop each service of the running stack in turn, and see the 
 soak: tools ## Ten minutes of customers and faults on a stack of its own, then a check that nothing is lost or doubled
 	@$(XTASK) with-stack cargo run --quiet --package e2e --bin soak -- $(or $(MINUTES),10)
 
+timing: ## Measure that a refused sign-in takes as long whatever was wrong, which takes a quiet machine
+	cargo test --release --package auth --test work -- --ignored --nocapture
+
 lint: tools
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- --deny warnings
@@ -93,12 +96,12 @@ advisories: ## Look the dependencies up in the RustSec database, which needs the
 
 unit:
 	cargo test --workspace --exclude e2e --lib --test '*'
-	cargo test --package e2e --test saga
+	cargo test --package e2e --lib --test saga --test template
 	cargo test --package xtask
 
 e2e: tools
-	@$(XTASK) with-stack cargo test --package e2e --no-fail-fast --test purchase --test access --test crash --test permissions --test degradation \
-		--test integrity --test notifications --test refusals --test samples --test secrets
+	@$(XTASK) with-stack cargo test --package e2e --no-fail-fast --test purchase --test access --test identity --test key_rotation --test crash \
+		--test permissions --test degradation --test integrity --test notifications --test refusals --test samples --test secrets
 
 openapi: ## Write docs/openapi.json anew from what the handlers say
 	cargo run --quiet --package openapi

@@ -22,6 +22,7 @@ from ministack.services.cloudformation import provisioners
 
 from failed_functions import answer_with_gateway_responses
 from leading_keys import enforce_leading_keys
+from sender import enforce_sender
 
 HOST = "127.0.0.1"
 STAGE = "live"
@@ -160,6 +161,7 @@ def main():
     keep_queues()
     enforce_leading_keys()
     authorize_source_queues()
+    enforce_sender()
     answer_with_gateway_responses()
     answer_functions_at_once()
     config = Config()
