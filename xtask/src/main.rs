@@ -1,5 +1,6 @@
 //! The developer's commands. The Makefile calls them.
 
+mod aws;
 mod build;
 mod deploy;
 mod emulator;
@@ -87,6 +88,33 @@ enum Command {
         #[arg(long)]
         stack: Option<String>,
     },
+    /// Put what a service has published since then on the bus again.
+    Republish {
+        service: String,
+        /// As in 2026-01-15T10:30:45Z.
+        since: String,
+        #[arg(long)]
+        stack: Option<String>,
+    },
+    /// Build every function for arm64 and AWS, and check that Lambda can run it.
+    BuildArm64,
+    /// Build for arm64 and deploy the stack of an environment of samconfig.toml, with the credentials in the environment.
+    Deploy {
+        /// dev, staging or prod.
+        environment: String,
+    },
+    /// Ship one service's functions alone, and see that the others run what they ran.
+    DeployService {
+        service: String,
+        /// A stack on AWS, with the credentials in the environment; the local one by default.
+        #[arg(long)]
+        stack: Option<String>,
+    },
+    /// Run the operator's command line with the credentials in the environment: `operator api-keys --stack quayside-prod`.
+    Operator {
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Install the tools into their private environment.
     Tools,
     /// Run one of those tools: `tool sam validate --lint`.
@@ -144,6 +172,16 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::StartService { service, stack } => {
             return stack::operate(&settings, stack.as_deref(), &["start-service", "--service", &service]);
         }
+        Command::Republish { service, since, stack } => {
+            let arguments = ["republish", "--service", &service, "--since", &since];
+            return stack::operate(&settings, stack.as_deref(), &arguments);
+        }
+        Command::BuildArm64 => aws::build_for_arm64(&settings)?,
+        Command::Deploy { environment } => return aws::deploy(&settings, &environment),
+        Command::DeployService { service, stack } => {
+            return aws::deploy_service(&settings, &service, stack.as_deref());
+        }
+        Command::Operator { arguments } => return aws::operator(&settings, &arguments),
         Command::Tools => tools::install(&settings)?,
         Command::Tool { command } => return tools::run(&settings, &command),
         Command::Deny { checks } => return tools::deny(&settings, &checks),

@@ -21,6 +21,9 @@ pub const EMULATOR_PORT_VARIABLE: &str = "QUAYSIDE_EMULATOR_PORT";
 /// The file that keeps them.
 const PORTS: &str = "ports";
 
+/// Another folder than `.quayside` for the developer's stack: how a command run against a stack finds that one.
+pub const HOME_VARIABLE: &str = "QUAYSIDE_HOME";
+
 /// One local stack.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -35,10 +38,10 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The developer's own stack, in `.quayside`.
+    /// The developer's own stack, in `.quayside` unless [`HOME_VARIABLE`] says otherwise.
     pub fn of_developer() -> Result<Self> {
         let root = root()?;
-        let home = root.join(".quayside");
+        let home = env::var_os(HOME_VARIABLE).map_or_else(|| root.join(".quayside"), PathBuf::from);
         let (api, emulator) = remembered_ports(&home).unwrap_or((8000, 4566));
         Ok(Self {
             tools: root.join(".quayside/tools"),
@@ -103,6 +106,13 @@ impl Settings {
         let mut command = Command::new(self.tools.join("bin").join(name));
         command.current_dir(&self.root);
         self.isolate(&mut command);
+        command
+    }
+
+    /// One of the installed tools, with the AWS account that the developer's environment names.
+    pub fn tool_for_aws(&self, name: &str) -> Command {
+        let mut command = Command::new(self.tools.join("bin").join(name));
+        command.current_dir(&self.root).env("SAM_CLI_TELEMETRY", "0");
         command
     }
 
