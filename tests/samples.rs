@@ -55,7 +55,8 @@ async fn send(lambda: &Client, stack: &Stack, sample: Sample) -> Result<Option<S
 async fn restock() -> Result<()> {
     let admin = e2e::Stack::from_env()?.demo("admin").await?;
     let product = admin.get("/api/products/2").await?.body;
-    let stocked = json!({"name": product["name"], "category": product["category"], "price": product["price"], "stock": 1000});
+    let stocked =
+        json!({"name": product["name"], "category": product["category"], "price": product["price"], "stock": 1000});
     let answer = admin.put("/api/products/2", stocked).await?;
     assert!(answer.status.is_success(), "{}", answer.body);
     Ok(())

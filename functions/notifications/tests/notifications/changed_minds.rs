@@ -90,7 +90,7 @@ async fn who_opts_out_between_two_attempts_is_not_told() {
 #[tokio::test]
 async fn who_deletes_their_account_before_it_is_sent_is_not_told() {
     let mut office = queued(&email(), vec![]).await;
-    office.world.hear(&UserDeleted { user_id: id(7), version: 2 }).await;
+    office.world.hear(&UserDeleted { user_id: id(7), version: 2, by: None }).await;
     office.run_for(HOUR).await;
     assert_given_up(&office, 0, "unreachable", "UserGone").await;
 }
@@ -124,7 +124,7 @@ async fn what_is_sent_goes_to_the_address_that_is_the_users_then() {
     let mut office = queued(&email(), vec![away()]).await;
     office.run_for(Duration::from_secs(1)).await;
     let (name, role) = ("Anna".into(), Role::Customer);
-    let moved = UserUpdated { user_id: id(7), name, email: "anna@new.example".into(), role, version: 2 };
+    let moved = UserUpdated { user_id: id(7), name, email: "anna@new.example".into(), role, version: 2, by: None };
     office.world.hear(&moved).await;
     office.run_for(HOUR).await;
     assert_eq!(office.provider.addresses(), ["anna@example.com", "anna@new.example"]);
