@@ -1,11 +1,12 @@
 XTASK = $(MAKE) --silent prerequisites && cargo run --quiet --target-dir target/xtask --package xtask --
 RUST_NEEDED := 95
-E2E = cargo test --package e2e --no-fail-fast --test purchase --test access --test crash --test permissions --test degradation --test integrity --test notifications --test refusals --test samples --test secrets
+E2E = cargo test --package e2e --no-fail-fast --test purchase --test access --test identity --test key_rotation --test crash \
+	--test permissions --test degradation --test integrity --test notifications --test refusals --test samples --test secrets
 
 .DEFAULT_GOAL := help
-.PHONY: prerequisites help up down reset rotate-signing-key rebuild-analytics stop-service start-service deploy-service \
-	build-arm64 deploy operator invoke sample logs mail status test test-resilience soak lint observability deny advisories \
-	unit e2e localstack openapi tools
+.PHONY: prerequisites help up down reset rotate-signing-key rebuild-analytics stop-service start-service republish \
+	deploy-service build-arm64 deploy operator invoke sample watch sam-local logs mail status test test-resilience soak timing \
+	lint observability deny advisories unit e2e localstack openapi tools
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +32,9 @@ stop-service: ## Let no function of a service run: make stop-service SERVICE=aut
 start-service: ## Let them run again: make start-service SERVICE=auth
 	@$(XTASK) start-service $(SERVICE) $(if $(STACK),--stack $(STACK))
 
+republish: ## Put what a service has published on the bus again: make republish SERVICE=orders SINCE=2026-01-15T10:30:45Z
+	@$(XTASK) republish $(SERVICE) $(SINCE) $(if $(STACK),--stack $(STACK))
+
 deploy-service: ## Ship one service's functions alone: make deploy-service SERVICE=orders; on AWS also STACK=quayside-prod
 	@$(XTASK) deploy-service $(SERVICE) $(if $(STACK),--stack $(STACK))
 
@@ -49,6 +53,12 @@ invoke: ## Invoke a function of the running stack with its sample event: make in
 sample: ## Print that event, about what there is on the running stack: make sample FN=orders-create
 	@$(XTASK) sample $(FN)
 
+watch: ## Run the functions as they are in the source, anew whenever a file is saved, on the running stack's data
+	@$(XTASK) watch
+
+sam-local: ## Run the built functions in AWS's own containers (Docker), on the running stack's data
+	@$(XTASK) sam-local
+
 logs: ## Follow the functions' logs: make logs SERVICE=orders
 	@$(XTASK) logs $(SERVICE)
 
@@ -65,6 +75,9 @@ test-resilience: ## Stop each service of the running stack in turn, and see the 
 
 soak: tools ## Ten minutes of customers and faults on a stack of its own, then a check that nothing is lost or doubled
 	@$(XTASK) with-stack cargo run --quiet --package e2e --bin soak -- $(or $(MINUTES),10)
+
+timing: ## Measure that a refused sign-in takes as long whatever was wrong, which takes a quiet machine
+	cargo test --release --package auth --test work -- --ignored --nocapture
 
 lint: tools
 	cargo fmt --all --check
@@ -85,7 +98,7 @@ advisories: ## Look the dependencies up in the RustSec database, which needs the
 
 unit:
 	cargo test --workspace --exclude e2e --lib --test '*'
-	cargo test --package e2e --test saga
+	cargo test --package e2e --lib --test saga --test template
 	cargo test --package xtask
 
 e2e: tools

@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use e2e::{
     Stack,
     integrity::{self, Attributes, Findings},
+    resilience,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -63,12 +64,18 @@ async fn event_of(log: &Client, order: &str) -> Result<Attributes> {
 }
 
 #[tokio::test]
-async fn a_planted_loss_and_planted_repetitions_are_found_and_nothing_else() -> Result<()> {
+async fn events_published_again_change_nothing_and_a_planted_loss_and_planted_repetitions_are_found_and_nothing_else()
+-> Result<()> {
     let stack = Stack::from_env()?;
     let (customer, user_id) = stack.newcomer().await?;
     let order = customer.post("/api/orders", json!({"user_id": user_id, "product_id": 2, "quantity": 1})).await?;
     let order = order.body["id"].to_string();
     let accepted = vec![("orders", "order", order.clone())];
+    let sound = integrity::check(&stack, &accepted, Duration::from_secs(180)).await?;
+    assert!(sound.are_sound(), "{sound}");
+
+    let republished = resilience::operator(&["republish", "--service", "orders", "--since", "2026-01-01T00:00:00Z"])?;
+    assert!(!republished.contains(" 0 "), "{republished}");
     let sound = integrity::check(&stack, &accepted, Duration::from_secs(180)).await?;
     assert!(sound.are_sound(), "{sound}");
 

@@ -6,10 +6,17 @@
 use std::{collections::BTreeMap, fs};
 
 use aho_corasick::AhoCorasick;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use e2e::{Stack, functions_log, secrets};
 use serde_json::json;
 use uuid::Uuid;
+
+/// What the secrets of second factors are sealed with.
+async fn sealing_key() -> Result<String> {
+    let client = aws_sdk_secretsmanager::Client::new(&shared::aws::sdk_config()?);
+    let answer = client.get_secret_value().secret_id("local-auth-sealing-key").send().await?;
+    answer.secret_string.context("no sealing key")
+}
 
 /// How often each secret is in a log, by its first characters.
 fn leaks(secrets: &[String], log: &str) -> Result<BTreeMap<String, usize>> {
@@ -30,6 +37,7 @@ async fn none_of_the_secrets_that_the_suite_used_is_in_any_log() -> Result<()> {
     stack.nobody().post("/auth/login", json!({"username": trace, "password": Uuid::new_v4().to_string()})).await?;
     let signing_keys = fs::read_to_string(stack.home().join("signing-key.json"))?;
     secrets::note(stack.home(), &serde_json::from_str(&signing_keys)?)?;
+    secrets::note_all(stack.home(), &[&sealing_key().await?])?;
     let secrets: Vec<String> = secrets::noted(stack.home())?.into_iter().collect();
     let log = functions_log()?;
     assert!(log.matches("\"served\"").count() > 3, "the log is the functions'");

@@ -24,4 +24,5 @@ pub mod runtime;
 pub mod schedule;
 pub mod table;
 pub mod telemetry;
+pub mod text;
 pub mod time;

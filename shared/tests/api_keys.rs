@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-use axum::{Router, routing::get};
+use axum::{Extension, Router, routing::get};
+use lambda_http::request::RequestContext;
+use serde_json::json;
 use shared::{
     auth::{ApiKeyRecord, ApiKeySecret, Caller, Scope},
     event::Role,
@@ -95,20 +97,20 @@ async fn checking_a_key_is_one_read_and_one_count() {
     let key = key(&table, |_| ()).await;
     database.calls();
     status(&table, &key).await;
-    assert_eq!(database.calls(), ["GetItem", "TransactWriteItems"]);
+    assert_eq!(database.calls(), ["GetItem", "UpdateItem", "UpdateItem"], "the first use is noted down too");
+    status(&table, &key).await;
+    assert_eq!(database.calls(), ["GetItem", "UpdateItem"]);
 }
 
 #[tokio::test]
-async fn a_keys_last_use_is_noted_once_an_hour_in_the_transaction_that_counts_it() {
+async fn a_keys_last_use_is_noted_once_an_hour() {
     let database = Database::new();
     let table = database.table("platform");
     let text = key(&table, |_| ()).await;
     let id: Id = text.split('_').nth(1).unwrap().parse().unwrap();
     assert_eq!(ApiKeyRecord::with_id(&table, id).await.unwrap().unwrap().last_used_at, None);
     let before = Timestamp::now();
-    database.calls();
     assert_eq!(api(&table).with("x-api-key", &text).with("x-correlation-id", "first").get("/").await.status, 200);
-    assert_eq!(database.calls(), ["GetItem", "TransactWriteItems"]);
     let used = ApiKeyRecord::with_id(&table, id).await.unwrap().unwrap();
     assert!(used.last_used_at.unwrap() >= before);
     assert_eq!([used.last_used_from.as_deref(), used.last_used_in.as_deref()], [Some("unknown"), Some("first")]);
@@ -131,6 +133,76 @@ async fn an_old_use_is_noted_anew_and_concurrent_first_uses_all_pass() {
         database.items(&table).into_iter().filter(|item| item["pk"]["S"].as_str().unwrap().starts_with("RATE#"));
     let counted: u32 = counts.map(|item| item["requests"]["N"].as_str().unwrap().parse::<u32>().unwrap()).sum();
     assert_eq!(counted, 5);
+}
+
+/// Uses a key from this address; the status that is answered.
+async fn from(table: &Table, address: &str, key: &str) -> u16 {
+    let context = json!({"identity": {"sourceIp": address}, "httpMethod": "GET"});
+    let context: RequestContext = serde_json::from_value(context).unwrap();
+    let router = Router::new().route("/", get(read)).layer(Extension(context));
+    Api::accepting_keys(router, table).with("x-api-key", key).get("/").await.status.as_u16()
+}
+
+/// A key's record as it is now.
+async fn noted(table: &Table, key: &str) -> ApiKeyRecord {
+    let id: Id = key.split('_').nth(1).unwrap().parse().unwrap();
+    ApiKeyRecord::with_id(table, id).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn a_use_from_a_new_address_is_noted_at_once() {
+    let database = Database::new();
+    let table = database.table("platform");
+    let key = key(&table, |record| record.requests_per_second = 1000).await;
+    let mut before = None;
+    for address in ["203.0.113.7", "198.51.100.1", "2001:db8:1:2::1"] {
+        assert_eq!(from(&table, address, &key).await, 200);
+        let used = noted(&table, &key).await;
+        assert_eq!(used.last_used_from.as_deref(), Some(address));
+        assert!(used.last_used_at > before, "no two uses are taken for one");
+        before = used.last_used_at;
+    }
+    let after = noted(&table, &key).await;
+    for known in ["203.0.113.7", "2001:db8:1:2:ffff::9"] {
+        assert_eq!(from(&table, known, &key).await, 200);
+    }
+    assert_eq!(noted(&table, &key).await, after, "a known network is not noted again");
+}
+
+#[tokio::test]
+async fn of_many_addresses_sixteen_are_noted_in_an_hour_and_all_let_in() {
+    let database = Database::new();
+    let table = database.table("platform");
+    let key = key(&table, |record| record.requests_per_second = 1000).await;
+    database.interleave(vec![1]);
+    let addresses: Vec<String> = (0..40).map(|n| format!("203.0.113.{n}")).collect();
+    let statuses = futures::future::join_all(addresses.iter().map(|address| from(&table, address, &key))).await;
+    assert_eq!(statuses, [200; 40]);
+    let [record] = database.items_of_type(&table, "api_key").try_into().unwrap();
+    assert_eq!(record["recent_uses"]["M"].as_object().unwrap().len(), 16);
+}
+
+#[tokio::test]
+async fn a_refused_key_is_noted_once_an_hour_and_an_unknown_one_is_nobodys() {
+    let database = Database::new();
+    let table = database.table("platform");
+    let good = key(&table, |_| ()).await;
+    let revoked = key(&table, |record| *record = record.revoked()).await;
+    let wrong = format!("{}{}", &good[..good.len() - 43], "A".repeat(43));
+    for (refused, key) in [(&wrong, &good), (&revoked, &revoked)] {
+        assert_eq!(from(&table, "203.0.113.7", refused).await, 401);
+        let noted_down = noted(&table, key).await;
+        assert_eq!(noted_down.last_refused_from.as_deref(), Some("203.0.113.7"));
+        assert_eq!(noted_down.last_used_at, None);
+        database.calls();
+        assert_eq!(from(&table, "203.0.113.8", refused).await, 401);
+        assert_eq!(database.calls(), ["GetItem"]);
+        assert_eq!(noted(&table, key).await, noted_down);
+    }
+    database.calls();
+    assert_eq!(from(&table, "203.0.113.7", &format!("qsk_404_{}", "A".repeat(43))).await, 401);
+    assert_eq!(database.calls(), ["GetItem"]);
+    assert_eq!(from(&table, "203.0.113.7", &good).await, 200);
 }
 
 #[test]

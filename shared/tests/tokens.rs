@@ -16,18 +16,22 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use proptest::{prelude::*, sample::Index};
 use serde_json::{Value, json};
 use shared::{
-    auth::{AUDIENCE, Caller, ISSUER, PublicKeys},
+    auth::{AUDIENCE, ApiKeyRecord, ApiKeySecret, Caller, ISSUER, Identity, PublicKeys, Scope},
     event::Role,
     http::{Origins, layered},
+    id::Id,
+    table::Transaction,
     time::Timestamp,
 };
-use testing::{identity, signed, token};
+use testing::{Database, identity, identity_accepting_keys, signed, token};
 use tower::ServiceExt;
 
 /// The public half of the key that [`signed`] uses.
 const PUBLIC_KEY: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
 /// What may be allocated at once to refuse a token or a request, beside some copies of what was sent.
 const BYTES: u64 = 64 * 1024;
+/// The same where a key has to be looked up: a call of the SDK, and the engine that answers it in this process.
+const BYTES_WITH_LOOK_UP: u64 = 512 * 1024;
 const HOUR: i64 = 3600;
 
 static KEYS: LazyLock<PublicKeys> = LazyLock::new(|| PublicKeys::parse(&format!("test:{PUBLIC_KEY}")).unwrap());
@@ -210,6 +214,35 @@ fn hostile() -> impl Strategy<Value = String> {
     prop_oneof![8 => mutated, 4 => shaped, 4 => ".{0,300}", 2 => json, 1 => long, 1 => nested]
 }
 
+/// A table of API keys with a single key, and its text.
+struct Keys {
+    database: Database,
+    identity: Identity,
+    text: String,
+}
+
+static API_KEYS: LazyLock<Keys> = LazyLock::new(|| {
+    let database = Database::new();
+    let table = database.table("platform");
+    let (id, secret) = (Id::new(42).unwrap(), ApiKeySecret::generate().unwrap());
+    let record = ApiKeyRecord::new(id, &secret, "test", &[Scope::RegistryRead], 1_000_000, None);
+    runtime().block_on(table.commit(Transaction::new().insert(&record))).unwrap();
+    Keys { identity: identity_accepting_keys(&table), text: secret.key_text(id), database }
+});
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
+}
+
+/// What a client might put where an API key belongs.
+fn hostile_key() -> impl Strategy<Value = String> {
+    let mutated = prop::collection::vec(mutation(), 1..4)
+        .prop_map(|mutations| mutations.iter().fold(API_KEYS.text.clone(), |text, mutation| mutation.of(&text)));
+    let of_the_form = ("[0-9]{1,20}|42", "[A-Za-z0-9_-]{43}").prop_map(|(id, secret)| format!("qsk_{id}_{secret}"));
+    let long = (0usize..200_000).prop_map(|length| format!("qsk_42_{}", "A".repeat(length)));
+    prop_oneof![6 => mutated, 6 => of_the_form, 2 => "qsk_[0-9]{0,20}_[A-Za-z0-9_-]{0,60}", 2 => ".{0,200}", 1 => long]
+}
+
 async fn subject(caller: Caller) -> String {
     caller.subject()
 }
@@ -247,7 +280,7 @@ proptest! {
         }
         let request = request.body(Body::empty()).unwrap();
         let router = layered(Router::new().route("/", get(subject)), identity(), &Origins::default());
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = runtime();
         let mut response = None;
         let cost = measure(|| response = Some(runtime.block_on(router.oneshot(request)).unwrap()));
         let response = response.unwrap();
@@ -256,5 +289,34 @@ proptest! {
         let correlation_id = response.headers()["x-correlation-id"].to_str().unwrap();
         prop_assert!((1..=128).contains(&correlation_id.len()));
         prop_assert!(correlation_id.bytes().all(|b| b.is_ascii_alphanumeric() || b".:_-".contains(&b)));
+    }
+
+    #[test]
+    fn no_text_but_a_key_is_a_key_where_keys_are_looked_up(text in hostile_key(), token in prop::option::of(hostile())) {
+        let signed_in = token.as_ref().is_some_and(|token| token.trim() == *TOKEN);
+        let headers = [("x-api-key", Some(text.clone())), ("authorization", token.map(|token| format!("Bearer {token}")))];
+        let mut request = Request::get("/");
+        let mut sent = 0;
+        for (name, value) in headers {
+            if let Some(Ok(value)) = value.map(|value| HeaderValue::from_bytes(value.as_bytes())) {
+                sent += value.len() as u64;
+                request = request.header(HeaderName::from_static(name), value);
+            }
+        }
+        let has_token = request.headers_ref().unwrap().contains_key("authorization");
+        let router = layered(Router::new().route("/", get(subject)), API_KEYS.identity.clone(), &Origins::default());
+        let request = request.body(Body::empty()).unwrap();
+        let runtime = runtime();
+        API_KEYS.database.calls();
+        let mut response = None;
+        let cost = measure(|| response = Some(runtime.block_on(router.oneshot(request)).unwrap()));
+        let calls = API_KEYS.database.calls();
+        let status = response.unwrap().status();
+        let known = signed_in || (text == API_KEYS.text && !has_token);
+        prop_assert!(status == StatusCode::UNAUTHORIZED || known, "{} {}", status, text);
+        // A read, and once an hour that the key was refused.
+        prop_assert!(calls.len() <= 2 || text == API_KEYS.text, "{:?}", calls);
+        let limit = if calls.is_empty() { BYTES } else { BYTES_WITH_LOOK_UP };
+        prop_assert!(cost.bytes_max <= limit + 4 * sent, "{} bytes for {sent}", cost.bytes_max);
     }
 }

@@ -6,6 +6,7 @@
 pub mod changes;
 pub mod emulator;
 pub mod integrity;
+pub mod matrix;
 pub mod policy;
 pub mod processes;
 pub mod resilience;
@@ -13,19 +14,23 @@ pub mod secrets;
 pub mod soak;
 
 use std::{
+    collections::HashSet,
     env, fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use reqwest::{Client, Method, RequestBuilder};
+use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// How long events may take to have their effect, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How often somebody signs in who is told to wait.
+const SIGN_INS: usize = 5;
 
 /// A running stack.
 #[derive(Clone)]
@@ -34,12 +39,23 @@ pub struct Stack {
     base_url: String,
     credentials: Value,
     home: PathBuf,
+    /// The tokens and keys of requests that were noted.
+    noted: Arc<Mutex<HashSet<String>>>,
+}
+
+/// A new account.
+#[derive(Clone, Debug)]
+pub struct Account {
+    pub id: u64,
+    pub username: String,
+    pub password: String,
+    pub email: String,
 }
 
 /// What the API answered.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    pub status: reqwest::StatusCode,
+    pub status: StatusCode,
     /// The `Retry-After` header.
     pub retry_after: Option<String>,
     pub body: Value,
@@ -69,6 +85,16 @@ pub fn functions_log() -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// Does to the stack what `make <command>` does to a developer's.
+pub fn make(command: &str) -> Result<()> {
+    let xtask = env::var_os("QUAYSIDE_XTASK").context("no stack: run `make e2e`")?;
+    let done = Command::new(xtask).arg(command).output()?;
+    if !done.status.success() {
+        bail!("{command}: {}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    }
+    Ok(())
+}
+
 impl Stack {
     pub fn from_env() -> Result<Self> {
         let missing = "no stack: run `make e2e`";
@@ -78,7 +104,7 @@ impl Stack {
         let home = Path::new(&file).parent().context(missing)?.to_owned();
         let client = Client::builder().timeout(Duration::from_secs(60)).build()?;
         secrets::note(&home, &credentials)?;
-        Ok(Self { client, base_url, credentials, home })
+        Ok(Self { client, base_url, credentials, home, noted: Arc::default() })
     }
 
     /// The folder of a local stack's own files: credentials, signing keys.
@@ -105,23 +131,41 @@ impl Stack {
 
     /// Somebody new, signed up and signed in, with their id.
     pub async fn newcomer(&self) -> Result<(Session, u64)> {
-        let name = format!("user-{}", Uuid::new_v4().simple());
-        let password = Uuid::new_v4().to_string();
-        let registration = json!({"username": name, "email": format!("{name}@example.com"), "password": password});
-        let answer = self.nobody().post("/auth/register", registration).await?;
-        let id = answer.body["id"].as_u64().with_context(|| format!("no account: {}", answer.body))?;
-        Ok((self.sign_in(&name, &password).await?, id))
+        let account = self.sign_up().await?;
+        Ok((self.sign_in(&account.username, &account.password).await?, account.id))
     }
 
-    /// Signs in with the document's form.
+    /// The account of somebody new.
+    pub async fn sign_up(&self) -> Result<Account> {
+        let username = format!("user-{}", Uuid::new_v4().simple());
+        let (password, email) = (Uuid::new_v4().to_string(), format!("{username}@example.com"));
+        let registration = json!({"username": username, "email": email, "password": password});
+        let answer = self.nobody().post("/auth/register", registration).await?;
+        let id = answer.body["id"].as_u64().with_context(|| format!("no account: {}", answer.body))?;
+        Ok(Account { id, username, password, email })
+    }
+
+    /// Signs in with the document's form, and waits where the answer says so.
     pub async fn sign_in(&self, username: &str, password: &str) -> Result<Session> {
         let form = [("username", username), ("password", password)];
-        secrets::note_all(&self.home, &[password])?;
-        let response = self.client.post(format!("{}/auth/token", self.base_url)).form(&form).send().await?;
-        let body: Value = response.json().await?;
-        secrets::note(&self.home, &body)?;
-        let token = body["access_token"].as_str().with_context(|| format!("no token: {body}"))?;
-        Ok(Session { token: Some(token.to_owned()), ..self.nobody() })
+        let form = serde_urlencoded::to_string(form)?;
+        let mut answer = self.nobody().post_form("/auth/token", &form).await?;
+        for _ in 1..SIGN_INS {
+            if answer.status != StatusCode::TOO_MANY_REQUESTS {
+                break;
+            }
+            let seconds = answer.retry_after.as_deref().and_then(|seconds| seconds.parse().ok());
+            tokio::time::sleep(Duration::from_secs(seconds.unwrap_or(1))).await;
+            answer = self.nobody().post_form("/auth/token", &form).await?;
+        }
+        let token = answer.body["access_token"].as_str().with_context(|| format!("no token: {}", answer.body))?;
+        Ok(self.nobody().with_token(token))
+    }
+
+    /// Notes a token or key, once.
+    fn note(&self, secret: &str) -> Result<()> {
+        let new = self.noted.lock().unwrap_or_else(PoisonError::into_inner).insert(secret.to_owned());
+        if new { secrets::note_all(&self.home, &[secret]) } else { Ok(()) }
     }
 }
 
@@ -180,7 +224,7 @@ impl Session {
     }
 
     pub async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Result<Answer> {
-        let request = self.request(method, path);
+        let request = self.request(method, path)?;
         let request = match &body {
             Some(body) => request.json(body),
             None => request,
@@ -191,11 +235,19 @@ impl Session {
 
     /// Posts `name=value` pairs as they stand.
     pub async fn post_form(&self, path: &str, form: &str) -> Result<Answer> {
-        let request = self.request(Method::POST, path).header("content-type", "application/x-www-form-urlencoded");
+        let fields: serde_json::Map<String, Value> = serde_urlencoded::from_str::<Vec<(String, String)>>(form)?
+            .into_iter()
+            .map(|(k, v)| (k, v.into()))
+            .collect();
+        secrets::note(&self.stack.home, &Value::Object(fields))?;
+        let request = self.request(Method::POST, path)?.header("content-type", "application/x-www-form-urlencoded");
         self.answer(request.body(form.to_owned())).await
     }
 
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+    fn request(&self, method: Method, path: &str) -> Result<RequestBuilder> {
+        for secret in [&self.token, &self.api_key].into_iter().flatten() {
+            self.stack.note(secret)?;
+        }
         let mut request = self.stack.client.request(method, format!("{}{path}", self.stack.base_url));
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
@@ -205,7 +257,7 @@ impl Session {
                 request = request.header(name, value);
             }
         }
-        request
+        Ok(request)
     }
 
     /// Asks again and again until the answer is as expected.

@@ -138,12 +138,17 @@ pub async fn run(stack: &Stack) -> Result<Report> {
 
 /// Stops or starts a service, by the operator's command.
 pub fn operate(command: &str, service: &str) -> Result<()> {
+    operator(&[command, "--service", service]).map(|_| ())
+}
+
+/// What an operator's command prints.
+pub fn operator(arguments: &[&str]) -> Result<String> {
     let operator = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/lambda/quayside-operator/bootstrap");
-    let output = Command::new(operator).args([command, "--stack", "local", "--service", service]).output()?;
+    let output = Command::new(operator).args(arguments).args(["--stack", "local"]).output()?;
     if !output.status.success() {
-        bail!("{command} {service}: {}", String::from_utf8_lossy(&output.stderr));
+        bail!("{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
-    Ok(())
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// A customer, an admin, and what they know.

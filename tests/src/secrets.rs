@@ -12,13 +12,15 @@ use anyhow::Result;
 use serde_json::Value;
 
 /// The names under which requests and answers carry secrets.
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 13] = [
     "password",
     "current_password",
     "new_password",
     "access_token",
+    "token",
     "refresh_token",
     "mfa_token",
+    "recovery_code",
     "recovery_codes",
     "secret",
     "api_key",
@@ -38,13 +40,32 @@ pub fn note(home: &Path, document: &Value) -> Result<()> {
 
 /// Notes texts that are secrets.
 pub fn note_all(home: &Path, secrets: &[&str]) -> Result<()> {
-    let lines = secrets.iter().flat_map(|secret| secret.lines()).filter(|line| line.len() >= SHORTEST);
-    let lines: String = lines.map(|line| format!("{line}\n")).collect();
+    let lines = secrets.iter().flat_map(|secret| secret.lines()).flat_map(forms);
+    let lines: String = lines.filter(|line| line.len() >= SHORTEST).map(|line| format!("{line}\n")).collect();
     if lines.is_empty() {
         return Ok(());
     }
     let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(home.join(FILE))?;
     Ok(file.write_all(lines.as_bytes())?)
+}
+
+/// A secret as it may be found: as it is; the part of a refresh token or an API key that is the secret in it;
+/// a recovery code without its hyphens.
+fn forms(secret: &str) -> Vec<String> {
+    let mut forms = vec![secret.to_owned()];
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if secret.split('.').count() > 2 && secret.split('.').next().is_some_and(is_number) {
+        forms.extend(secret.split('.').skip(2).map(str::to_owned));
+    }
+    if let Some((id, key)) = secret.strip_prefix("qsk_").and_then(|rest| rest.split_once('_'))
+        && is_number(id)
+    {
+        forms.push(key.to_owned());
+    }
+    if secret.len() == 23 && secret.split('-').all(|group| group.len() == 5) {
+        forms.push(secret.replace('-', ""));
+    }
+    forms
 }
 
 /// All that were noted, by whichever test.
@@ -73,5 +94,18 @@ fn texts<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
         Value::String(text) => found.push(text),
         Value::Array(values) => values.iter().for_each(|value| texts(value, found)),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_looked_for_in_every_form_it_has() {
+        assert_eq!(forms("1.0a.family.secret"), ["1.0a.family.secret", "family", "secret"]);
+        assert_eq!(forms("qsk_42_abc_def"), ["qsk_42_abc_def", "abc_def"]);
+        assert_eq!(forms("aaaaa-bbbbb-ccccc-ddddd"), ["aaaaa-bbbbb-ccccc-ddddd", "aaaaabbbbbcccccddddd"]);
+        assert_eq!(forms("header.claims.signature"), ["header.claims.signature"]);
     }
 }

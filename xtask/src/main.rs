@@ -4,17 +4,20 @@ mod aws;
 mod build;
 mod deploy;
 mod emulator;
+mod environment;
 mod http;
 mod invoke;
 mod localstack;
 mod logs;
 mod mail;
 mod progress;
+mod sam_local;
 mod settings;
 mod stack;
 mod tools;
+mod watch;
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -62,6 +65,17 @@ enum Command {
         #[arg(default_value = "")]
         function: String,
     },
+    /// Run the functions as they are in the source, on the running stack's tables and queues.
+    Watch,
+    /// Run the built functions in AWS's own container, on the running stack's tables and queues.
+    SamLocal,
+    /// Become a function of the running stack: Cargo's runner for `watch`.
+    #[command(hide = true)]
+    AsFunction {
+        environment: PathBuf,
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
     /// Let no function of a service run.
     StopService {
         service: String,
@@ -72,6 +86,14 @@ enum Command {
     /// Let them run again.
     StartService {
         service: String,
+        #[arg(long)]
+        stack: Option<String>,
+    },
+    /// Put what a service has published since then on the bus again.
+    Republish {
+        service: String,
+        /// As in 2026-01-15T10:30:45Z.
+        since: String,
         #[arg(long)]
         stack: Option<String>,
     },
@@ -147,11 +169,18 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Status => return stack::status(&settings),
         Command::Invoke { function } => return invoke::invoke(&settings, &function),
         Command::Sample { function } => invoke::print_sample(&settings, &function)?,
+        Command::Watch => watch::watch(&settings)?,
+        Command::SamLocal => return sam_local::start(&settings),
+        Command::AsFunction { environment, command } => environment::become_function(&environment, &command)?,
         Command::StopService { service, stack } => {
             return stack::operate(&settings, stack.as_deref(), &["stop-service", "--service", &service]);
         }
         Command::StartService { service, stack } => {
             return stack::operate(&settings, stack.as_deref(), &["start-service", "--service", &service]);
+        }
+        Command::Republish { service, since, stack } => {
+            let arguments = ["republish", "--service", &service, "--since", &since];
+            return stack::operate(&settings, stack.as_deref(), &arguments);
         }
         Command::BuildArm64 => aws::build_for_arm64(&settings)?,
         Command::Deploy { environment } => return aws::deploy(&settings, &environment),

@@ -24,6 +24,9 @@ const LOCALSTACK: &str = "localstack";
 /// The file that keeps them.
 const PORTS: &str = "ports";
 
+/// Another folder than `.quayside` for the developer's stack: how a command run against a stack finds that one.
+pub const HOME_VARIABLE: &str = "QUAYSIDE_HOME";
+
 /// One local stack.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -40,10 +43,10 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The developer's own stack, in `.quayside`.
+    /// The developer's own stack, in `.quayside` unless [`HOME_VARIABLE`] says otherwise.
     pub fn of_developer() -> Result<Self> {
         let root = root()?;
-        let home = root.join(".quayside");
+        let home = env::var_os(HOME_VARIABLE).map_or_else(|| root.join(".quayside"), PathBuf::from);
         let (api, emulator) = remembered_ports(&home).unwrap_or((8000, 4566));
         Ok(Self {
             tools: root.join(".quayside/tools"),
@@ -183,7 +186,8 @@ fn root() -> Result<PathBuf> {
     Ok(xtask.parent().context("xtask is not in a repository")?.to_owned())
 }
 
-fn port(variable: &str, default: u16) -> Result<u16> {
+/// The port that this variable names, if it is set.
+pub fn port(variable: &str, default: u16) -> Result<u16> {
     match env::var(variable) {
         Ok(text) if !text.is_empty() => text.parse().with_context(|| format!("{variable} is not a port: {text}")),
         _ => Ok(default),

@@ -1,6 +1,7 @@
 //! A local stack from nothing to healthy, and back.
 
 use std::{
+    env,
     fs::{self, File, TryLockError},
     process::{Command, ExitCode},
     thread::sleep,
@@ -15,7 +16,7 @@ use crate::{
     deploy::{self, Release},
     emulator, http,
     progress::step,
-    settings::{STACK, Settings},
+    settings::{HOME_VARIABLE, STACK, Settings},
     tools,
 };
 
@@ -158,7 +159,8 @@ fn text(value: &Value) -> &str {
 
 /// Runs a command against a new stack of its own, and stops that stack whatever happens.
 ///
-/// The command finds the stack by `QUAYSIDE_BASE_URL`, `QUAYSIDE_LOCAL_JSON` and the AWS variables.
+/// The command finds the stack by `QUAYSIDE_BASE_URL`, `QUAYSIDE_LOCAL_JSON` and the AWS variables, and what
+/// `make` does to a stack by `QUAYSIDE_XTASK`.
 pub fn with_stack(command: &[String]) -> Result<ExitCode> {
     // Ctrl-C reaches the command too; this process stays to stop the stack.
     ctrlc::set_handler(|| {})?;
@@ -207,6 +209,8 @@ pub fn run_against(settings: &Settings, base_url: &str, command: &[String]) -> R
         .env("QUAYSIDE_BASE_URL", base_url)
         .env("QUAYSIDE_EMULATOR", settings.emulator)
         .env("QUAYSIDE_LOCAL_JSON", settings.credentials())
+        .env("QUAYSIDE_XTASK", env::current_exe()?)
+        .env(HOME_VARIABLE, &settings.home)
         .status()
         .with_context(|| format!("{program} cannot be started"))?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -55,6 +55,12 @@ impl Zone {
         self.0.iana_name().unwrap_or("UTC")
     }
 
+    /// The day that it is there at this moment.
+    pub fn day(&self, moment: Timestamp) -> Date {
+        let instant = jiff::Timestamp::from_millisecond(moment.unix_millis()).unwrap_or(jiff::Timestamp::MAX);
+        self.0.to_datetime(instant).date()
+    }
+
     /// The moment at which a day begins: where the clocks skip midnight, when they go on.
     pub fn begins(&self, day: Date) -> Timestamp {
         let begins = day.to_zoned(self.0.clone()).map(|zoned| zoned.timestamp());
@@ -124,6 +130,12 @@ impl Period {
             start = end;
         }
         periods
+    }
+
+    /// The days of it that are before this one.
+    #[must_use]
+    pub fn until(&self, day: Date) -> Self {
+        Self { start: self.start, end: self.end.min(day).max(self.start) }
     }
 
     /// The period that ends where this one begins: of as many months, if this one is of whole months, and

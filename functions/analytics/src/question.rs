@@ -3,7 +3,7 @@
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use shared::{auth::Caller, http::Problem, id::Id};
+use shared::{auth::Caller, http::Problem, id::Id, time::Timestamp};
 use utoipa::ToSchema;
 
 use crate::{
@@ -144,6 +144,15 @@ impl Question {
         self.range.divided(self.granularity)
     }
 
+    /// The days of the range that are judged, where days are: those that have ended at this moment. In a
+    /// day that has not, there is nothing unusual about having sold nothing yet.
+    pub fn judged(&self, now: Timestamp) -> Option<Period> {
+        match self.metric {
+            Metric::HealthScore | Metric::Anomalies => Some(self.range.until(self.zone.day(now))),
+            Metric::CashFlow | Metric::SpendingTrends => None,
+        }
+    }
+
     pub fn scope_name(&self) -> ScopeName {
         match self.scope {
             Scope::User(_) => ScopeName::User,
@@ -159,13 +168,13 @@ impl Question {
         }
     }
 
-    /// What this question, put to this model, is known by: the SHA-256 of all that is asked, in
-    /// hexadecimal.
-    pub fn fingerprint(&self, model: Model) -> String {
+    /// What this question, put to this model at this moment, is known by: the SHA-256 of all that is
+    /// asked and of the days that are judged, in hexadecimal.
+    pub fn fingerprint(&self, model: Model, now: Timestamp) -> String {
         let Self { metric, scope, range, granularity, category, zone } = self;
-        let zone = zone.name();
+        let (zone, judged) = (zone.name(), self.judged(now));
         hex::encode(Sha256::digest(format!(
-            "{model} {metric:?} {scope:?} {range:?} {granularity:?} {zone} {category:?}"
+            "{model} {metric:?} {scope:?} {range:?} {granularity:?} {zone} {category:?} {judged:?}"
         )))
     }
 }

@@ -71,9 +71,12 @@ pub enum AuditEvent {
     RoleChanged,
     #[serde(rename = "api_key.created")]
     ApiKeyCreated,
-    /// The first use of a key in an hour.
+    /// The first use of a key in an hour from its address.
     #[serde(rename = "api_key.used")]
     ApiKeyUsed,
+    /// The first time in an hour that a key was refused: it was revoked, or expired, or its secret was wrong.
+    #[serde(rename = "api_key.refused")]
+    ApiKeyRefused,
     #[serde(rename = "api_key.revoked")]
     ApiKeyRevoked,
 }
@@ -101,9 +104,9 @@ impl Origin {
         Self { actor: format!("api_key:{id}"), address: address.to_owned() }
     }
 
-    /// A service that told of it.
-    pub fn service(name: &str) -> Self {
-        Self { actor: format!("service:{name}"), address: "internal".to_owned() }
+    /// Whoever a service told of, or the service itself.
+    pub fn told_by(service: &str, actor: Option<String>) -> Self {
+        Self { actor: actor.unwrap_or(format!("service:{service}")), address: "internal".to_owned() }
     }
 
     /// Whoever runs the operator's commands.

@@ -3,14 +3,16 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 use shared::{
+    auth::Admins,
     event::{AccountUpdated, Role},
     id::Id,
     table::{Item, Key, Table, TableError, Transaction, Update},
+    text::normalized,
     time::Timestamp,
 };
 
 use crate::{
-    account::{Account, Profile, appearance, normalized},
+    account::{Account, Profile, appearance},
     audit::{AuditEntry, AuditEvent, Origin, role_subject},
     mfa::{Challenge, Proof, SecondFactor},
     session::Session,
@@ -202,12 +204,24 @@ pub fn password_change(account: &Account, password_hash: &str) -> Transaction {
     Transaction::new().replace(account).upsert(&credentials(account.profile.id, password_hash))
 }
 
-/// Gives an account another role, ends its sessions, and tells of it.
-pub fn role_change(account: &Account, role: Role, origin: &Origin) -> Transaction {
+/// Nobody else is an admin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this is the last admin; make somebody else one first")]
+pub struct LastAdmin;
+
+/// Gives an account another role, ends its sessions, and tells of it. The last admin stays one.
+pub fn role_change(account: &Account, admins: &Admins, role: Role, origin: &Origin) -> Result<Transaction, LastAdmin> {
+    let id = account.profile.id;
+    let admins = match (account.profile.role, role) {
+        (_, Role::Admin) => admins.joined_by(id),
+        (Role::Admin, _) if admins.has_none_but(id) => return Err(LastAdmin),
+        (Role::Admin, _) => admins.left_by(id),
+        _ => Transaction::new(),
+    };
     let changed = account.with_role(role, Timestamp::now());
     let entry = AuditEntry::new(AuditEvent::RoleChanged, origin).user(account.profile.id).subject(role_subject(role));
     let event = AccountUpdated { role: Some(role), ..changed.updated_event() };
-    Transaction::new().replace(&changed).insert(&entry).publish(&event)
+    Ok(admins.and(Transaction::new().replace(&changed)).insert(&entry).publish(&event))
 }
 
 /// Ends a session, whoever else changes it meanwhile.

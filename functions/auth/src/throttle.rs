@@ -8,10 +8,11 @@ use shared::{
     http::{Problem, network},
     id::Id,
     table::{Item, Key, Table, TableError, Update},
+    text::normalized,
     time::Timestamp,
 };
 
-use crate::{account::normalized, ticket::sha256};
+use crate::ticket::sha256;
 
 /// Failures without a delay, for one account name and for one address.
 const FREE_FOR_ACCOUNT: u32 = 5;
@@ -223,7 +224,7 @@ impl Attempt {
     /// The attempt was none, as far as this counter goes.
     async fn take_back(&self, table: &Table) {
         let update = self.update().require("failures", ">", number(0)).add("failures", -1);
-        report(table.update::<Failures>(update).await.map(|_| ()));
+        report(table.apply(update).await);
     }
 
     /// Forgets the failures up to this attempt; only the attempt itself if there was another after it.
@@ -233,9 +234,9 @@ impl Attempt {
             .require("failures", "=", number(self.counted.failures.into()))
             .require("last_failed_at", "=", number(self.counted.last_failed_at))
             .set("failures", number(0));
-        match table.update::<Failures>(last).await {
+        match table.apply(last).await {
             Err(error) if error.failed(Failures::TYPE) => self.take_back(table).await,
-            result => report(result.map(|_| ())),
+            result => report(result),
         }
     }
 

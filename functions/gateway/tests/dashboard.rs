@@ -38,7 +38,7 @@ fn created(user: u64) -> Envelope {
 }
 
 fn deleted(user: u64) -> Envelope {
-    Envelope::new(&UserDeleted { user_id: id(user), version: 2 }).unwrap()
+    Envelope::new(&UserDeleted { user_id: id(user), version: 2, by: None }).unwrap()
 }
 
 fn placed(order: u64, user: u64) -> Envelope {

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::{
     notification::{Channel, Draft},
-    recipient::Recipient,
+    recipient::{Reach, Recipient, Unreached},
     templates::{Language, Library, RenderError, TemplateName, Wanted},
 };
 
@@ -86,10 +86,10 @@ pub fn compose(
     now: Timestamp,
 ) -> Result<Draft, NotTold> {
     let recipient = recipient.ok_or(NotTold::UnknownUser)?;
-    let profile = recipient.profile.as_ref().ok_or(NotTold::UnknownUser)?;
+    let NewNotification { channel, template, urgent, .. } = *new;
+    let reach = recipient.reach(channel, template.category(), urgent, now);
+    let Reach { profile, to, held_until } = reach.map_err(|reason| not_told(reason, channel))?;
     let preferences = &recipient.preferences;
-    let NewNotification { channel, template, .. } = *new;
-    let to = recipient.address(channel).ok_or(NotTold::NoAddress(address_of(channel)))?;
     let language = new.language.unwrap_or(preferences.language);
     let wanted = Wanted {
         template,
@@ -101,10 +101,6 @@ pub fn compose(
         params: &new.params,
     };
     let (content, template_version) = library.render(&wanted)?;
-    if preferences.opted_out(channel, template.category()) {
-        return Err(NotTold::OptedOut);
-    }
-    let held_until = if new.urgent { None } else { preferences.quiet_until(channel, now) };
     Ok(Draft {
         user_id: recipient.user_id,
         channel,
@@ -113,8 +109,17 @@ pub fn compose(
         language,
         to: to.to_owned(),
         content,
+        urgent,
         held_until,
     })
+}
+
+fn not_told(reason: Unreached, channel: Channel) -> NotTold {
+    match reason {
+        Unreached::Gone => NotTold::UnknownUser,
+        Unreached::NoAddress => NotTold::NoAddress(address_of(channel)),
+        Unreached::OptedOut => NotTold::OptedOut,
+    }
 }
 
 fn address_of(channel: Channel) -> &'static str {

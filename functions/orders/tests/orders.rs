@@ -352,7 +352,7 @@ async fn an_old_price_never_replaces_a_newer_one() {
 async fn a_deleted_user_stays_deleted_when_older_news_arrives() {
     let shop = shop().await;
     let users = consumers::user_events::UserEvents { table: shop.table.clone() };
-    let deleted = UserDeleted { user_id: id(1), version: 2 };
+    let deleted = UserDeleted { user_id: id(1), version: 2, by: None };
     let created = UserCreated {
         user_id: id(1),
         name: "Alice".into(),

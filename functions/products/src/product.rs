@@ -6,6 +6,7 @@ use shared::{
     event::{ProductCreated, ProductUpdated},
     id::Id,
     money::Money,
+    text::not_blank,
     time::Timestamp,
 };
 use utoipa::ToSchema;
@@ -34,10 +35,6 @@ pub struct NewProduct {
     #[garde(inner(range(max = MAX_STOCK)))]
     #[schema(maximum = 1_000_000)]
     pub stock: Option<u32>,
-}
-
-fn not_blank(name: &str, (): &()) -> garde::Result {
-    if name.trim().is_empty() { Err(garde::Error::new("must not be blank")) } else { Ok(()) }
 }
 
 fn sellable(price: &Money, (): &()) -> garde::Result {

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use shared::{
+    event::{UserDeleted, UserUpdated},
     id::Id,
     table::{
         IndexKey, Indexes, Item, Key, Listing, Page, PageError, PageRequest, Shard, Table, TableError, Transaction,
     },
+    text::normalized,
     time::Timestamp,
 };
 
@@ -92,10 +94,6 @@ fn deleted_key(id: Id) -> Key {
     Key::new(format!("USER#{id}"), "DELETED")
 }
 
-fn normalized(email: &str) -> String {
-    email.trim().to_lowercase()
-}
-
 /// Stores a new profile and publishes that there is one; a taken e-mail fails the check [`EMAIL`].
 pub fn insertion(user: &User) -> Transaction {
     unguarded_insertion(user).insert(&EmailGuard::of(user))
@@ -108,9 +106,10 @@ pub fn unguarded_insertion(user: &User) -> Transaction {
 
 /// Stores a changed profile and publishes it; a taken e-mail fails the check [`EMAIL`].
 ///
-/// `holds_email` says whether the stored profile holds its address.
-pub fn update(stored: &User, updated: &User, holds_email: bool) -> Transaction {
-    let transaction = Transaction::new().replace(updated).publish(&updated.updated_event());
+/// `holds_email` says whether the stored profile holds its address, `by` who changes it, if it is not the account.
+pub fn update(stored: &User, updated: &User, holds_email: bool, by: Option<String>) -> Transaction {
+    let event = UserUpdated { by, ..updated.updated_event() };
+    let transaction = Transaction::new().replace(updated).publish(&event);
     let (old, new) = (EmailGuard::of(stored), EmailGuard::of(updated));
     match (old.address == new.address, holds_email) {
         (true, _) => transaction,
@@ -124,10 +123,11 @@ pub fn confirmation(confirmed: &User) -> Transaction {
     Transaction::new().replace(confirmed)
 }
 
-/// Removes a profile, gives its e-mail free and publishes that it is gone.
-pub fn deletion(user: &User, holds_email: bool) -> Transaction {
+/// Removes a profile, gives its e-mail free and publishes that it is gone, and `by` whom.
+pub fn deletion(user: &User, holds_email: bool, by: String) -> Transaction {
+    let event = UserDeleted { by: Some(by), ..user.deleted_event() };
     let deleted = DeletedUser { user_id: user.id, deleted_at: Timestamp::now() };
-    let transaction = Transaction::new().delete_version(user).upsert(&deleted).publish(&user.deleted_event());
+    let transaction = Transaction::new().delete_version(user).upsert(&deleted).publish(&event);
     if holds_email { transaction.delete("old_email", EmailGuard::of(user).key()) } else { transaction }
 }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use shared::{
     event::{Role, UserCreated, UserDeleted, UserRegistered, UserUpdated},
     id::Id,
+    text::not_blank,
     time::Timestamp,
 };
 use utoipa::ToSchema;
@@ -19,10 +20,6 @@ pub struct NewUser {
     #[garde(email, length(max = 254))]
     #[schema(max_length = 254, format = Email)]
     pub email: String,
-}
-
-fn not_blank(name: &str, (): &()) -> garde::Result {
-    if name.trim().is_empty() { Err(garde::Error::new("must not be blank")) } else { Ok(()) }
 }
 
 /// A user's profile.
@@ -95,10 +92,11 @@ impl User {
             email: self.email.clone(),
             role: self.role,
             version: self.version,
+            by: None,
         }
     }
 
     pub fn deleted_event(&self) -> UserDeleted {
-        UserDeleted { user_id: self.id, version: self.version + 1 }
+        UserDeleted { user_id: self.id, version: self.version + 1, by: None }
     }
 }

@@ -158,6 +158,9 @@ async fn bad_profiles_are_refused_with_a_pointer_and_leave_nothing_behind() {
         (json!({"name": "x", "email": ""}), "/email"),
         (json!({"name": "x", "email": "nobody"}), "/email"),
         (json!({"name": "x", "email": "a@b@c"}), "/email"),
+        (json!({"name": "x", "email": "ａlice@example.com"}), "/email"),
+        (json!({"name": "x", "email": "аlice@example.com"}), "/email"),
+        (json!({"name": "x", "email": "\u{212a}elvin@example.com"}), "/email"),
         (json!({"name": "x", "email": "a@example.com\r\nBcc: b@example.com"}), "/email"),
         (json!({"name": "x", "email": format!("{}@example.com", "a".repeat(250))}), "/email"),
         (json!({"name": "x", "email": {"$ne": null}}), "/email"),
@@ -671,4 +674,70 @@ async fn the_role_is_what_auth_says_however_late_it_is_heard_of() {
     directory.deliver(&promoted(15, Role::Customer)).await.unwrap();
     let profile = directory.profile(1).await;
     assert_eq!([&profile["role"], &profile["name"]], [&json!("customer"), &json!("Alice J.")]);
+}
+
+/// An admin's account is registered.
+fn admin_registered(second: i64, user: u64) -> Envelope {
+    let payload = UserRegistered {
+        user_id: id(user),
+        username: format!("admin{user}"),
+        email: format!("admin{user}@example.com"),
+        name: "Admin".into(),
+        role: Role::Admin,
+    };
+    at(second, &payload)
+}
+
+#[tokio::test]
+async fn an_admin_may_go_but_not_the_last() {
+    let directory = directory();
+    directory.deliver(&admin_registered(0, 2)).await.unwrap();
+    let refused = directory.delete().admin().delete(&path(2)).await;
+    assert_eq!((refused.status, &refused.body["code"]), (StatusCode::CONFLICT, &json!("last_admin")));
+    assert_eq!(directory.profile(2).await["role"], "admin");
+
+    directory.deliver(&admin_registered(1, 4)).await.unwrap();
+    assert_eq!(directory.delete().admin().delete(&path(2)).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(directory.delete().admin().delete(&path(4)).await.status, StatusCode::CONFLICT);
+
+    // Somebody becomes an admin, and the other is one no more.
+    directory.deliver(&registered(2, 6, "Bob", "bob@example.com")).await.unwrap();
+    let role = |user: u64, name: &str, email: &str, role| AccountUpdated {
+        user_id: id(user),
+        email: email.into(),
+        name: name.into(),
+        role: Some(role),
+    };
+    directory.deliver(&at(3, &role(6, "Bob", "bob@example.com", Role::Admin))).await.unwrap();
+    directory.deliver(&at(4, &role(4, "Admin", "admin4@example.com", Role::Customer))).await.unwrap();
+    assert_eq!(directory.delete().admin().delete(&path(6)).await.status, StatusCode::CONFLICT);
+    assert_eq!(directory.delete().admin().delete(&path(4)).await.status, StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn of_two_last_admins_who_go_at_once_one_stays() {
+    for pauses in [vec![1], vec![0, 1], vec![1, 0, 2], vec![2, 1, 0, 3]] {
+        let directory = directory();
+        directory.deliver(&admin_registered(0, 2)).await.unwrap();
+        directory.deliver(&admin_registered(1, 4)).await.unwrap();
+        directory.database.interleave(pauses);
+        let delete = directory.delete().admin();
+        let paths = [path(2), path(4)];
+        let (one, other) = tokio::join!(delete.delete(&paths[0]), delete.delete(&paths[1]));
+        let mut statuses = [one.status, other.status];
+        statuses.sort();
+        assert_eq!(statuses, [StatusCode::NO_CONTENT, StatusCode::CONFLICT]);
+        assert_eq!(directory.of_type("user").len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn the_events_say_who_changed_or_removed_a_profile() {
+    let directory = directory();
+    let user = directory.added("Alice", "alice@example.com").await;
+    directory.put(user, "Alice", "new@example.com").await;
+    directory.delete().admin().delete(&path(user)).await;
+    let events = directory.database.published(&directory.table);
+    let by: Vec<&Value> = events.iter().map(|event| &event.data["by"]).collect();
+    assert_eq!(by, [&Value::Null, &json!("user:1000000"), &json!("user:1000000")]);
 }

@@ -11,7 +11,12 @@ use auth::{
     audit::{AuditEntry, AuditEvent, Origin, role_subject},
 };
 use serde::{Deserialize, Serialize};
-use shared::{auth::Scope, event::Role, id::Id, table::TableError};
+use shared::{
+    auth::{Admins, Scope},
+    event::Role,
+    id::Id,
+    table::{TableError, Transaction},
+};
 
 use crate::{api_keys, demo, passwords, signing_key::KeyRing, stack::Stack};
 
@@ -89,7 +94,11 @@ pub async fn make_account(stack: &Stack, person: &Person<'_>, role: Role, passwo
     let account = Account::new(person.id, &registration, role);
     let entry = |event, id| AuditEntry::new(event, &Origin::operator()).user(id);
     let made = entry(AuditEvent::Registered, person.id).subject(role_subject(role));
-    match table.commit(auth::store::insertion(&account, &hash).insert(&made)).await {
+    let admins = match role {
+        Role::Admin => Admins::read(&table).await?.joined_by(person.id),
+        _ => Transaction::new(),
+    };
+    match table.commit(auth::store::insertion(&account, &hash).insert(&made).and(admins)).await {
         Err(TableError::Failed(_)) => {
             let stored = auth::store::account(&table, person.id).await?;
             let stored = stored.with_context(|| format!("somebody else is called {}", person.username))?;

@@ -1,4 +1,7 @@
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -10,9 +13,10 @@ use utoipa::ToSchema;
 use crate::{
     context::Context,
     event::Role,
+    http::network,
     id::Id,
     table::{
-        IndexKey, Indexes, Item, Key, Listing, Page, PageError, PageRequest, Shard, Table, TableError, Transaction,
+        FailedCheck, IndexKey, Indexes, Item, Key, Listing, Page, PageError, PageRequest, Shard, Table, TableError,
         Update,
     },
     time::Timestamp,
@@ -23,10 +27,13 @@ const SECRET_BYTES: usize = 32;
 const API_KEYS: &str = "API_KEYS";
 /// A key's requests are counted over so many seconds.
 const RATE_WINDOW_SECONDS: i64 = 10;
-/// A key's use is noted down at most so often.
-const USE_NOTED_EVERY: Duration = Duration::from_secs(3600);
+/// A key's use from one address is noted down at most so often, as is that it was refused.
+const NOTED_EVERY: Duration = Duration::from_secs(3600);
+/// From how many addresses uses are noted down within that time.
+const NOTED_ADDRESSES: usize = 16;
 const RATE: &str = "rate";
 const LAST_USE: &str = "last_use";
+const LAST_REFUSAL: &str = "last_refusal";
 
 /// What an API key may be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -62,7 +69,7 @@ pub struct ApiKeyRecord {
     pub created_at: Timestamp,
     pub expires_at: Option<Timestamp>,
     pub revoked_at: Option<Timestamp>,
-    /// To the hour: a use within an hour of this one is not noted down.
+    /// The last use that was noted down: the first from its address in an hour.
     #[serde(default)]
     pub last_used_at: Option<Timestamp>,
     /// The source address and the correlation id of that use.
@@ -70,7 +77,26 @@ pub struct ApiKeyRecord {
     pub last_used_from: Option<String>,
     #[serde(default)]
     pub last_used_in: Option<String>,
+    /// The networks that uses of the last hour were noted down from, and when.
+    #[serde(default)]
+    recent_uses: BTreeMap<String, Timestamp>,
+    /// When it was refused, to the hour: it was revoked, or expired, or its secret was wrong.
+    #[serde(default)]
+    pub last_refused_at: Option<Timestamp>,
+    /// The source address and the correlation id of that refusal.
+    #[serde(default)]
+    pub last_refused_from: Option<String>,
+    #[serde(default)]
+    pub last_refused_in: Option<String>,
     pub version: u64,
+}
+
+/// What a key's text leads to.
+pub(super) enum Found {
+    Good(ApiKeyRecord),
+    /// There is such a key, but it is not good now, or the secret is another.
+    Refused(ApiKeyRecord),
+    Unknown,
 }
 
 /// The secret part of a new API key: 256 random bits, to hand out once.
@@ -134,6 +160,10 @@ impl ApiKeyRecord {
             last_used_at: None,
             last_used_from: None,
             last_used_in: None,
+            recent_uses: BTreeMap::new(),
+            last_refused_at: None,
+            last_refused_from: None,
+            last_refused_in: None,
             version: 1,
         }
     }
@@ -149,11 +179,14 @@ impl ApiKeyRecord {
         if self.scopes.iter().all(|scope| *scope == Scope::SensorsWrite) { Role::Device } else { Role::Service }
     }
 
-    /// The record of a key that is good now: one GetItem.
-    pub(super) async fn find(table: &Table, text: &str) -> Result<Option<Self>, TableError> {
-        let Some((id, secret)) = split(text) else { return Ok(None) };
-        let record = Self::with_id(table, id).await?;
-        Ok(record.filter(|record| record.is_good(Timestamp::now()) && record.matches(secret)))
+    /// The record of a key, and whether it is good now: one GetItem.
+    pub(super) async fn find(table: &Table, text: &str) -> Result<Found, TableError> {
+        let Some((id, secret)) = split(text) else { return Ok(Found::Unknown) };
+        Ok(match Self::with_id(table, id).await? {
+            Some(record) if record.is_good(Timestamp::now()) && record.matches(secret) => Found::Good(record),
+            Some(record) => Found::Refused(record),
+            None => Found::Unknown,
+        })
     }
 
     /// The record of a key, good or not: one GetItem.
@@ -177,21 +210,49 @@ impl ApiKeyRecord {
         Self { revoked_at: Some(Timestamp::now()), version: self.version + 1, ..self.clone() }
     }
 
-    /// Counts a request of this key, and notes its use down if that was not done within the hour; false
-    /// when it made too many in the present ten seconds.
-    pub(super) async fn count_request(&self, table: &Table, address: &str) -> Result<bool, TableError> {
-        let note = self.use_to_note(address).map(|update| Transaction::new().update(update)).unwrap_or_default();
-        let counted = match table.commit(note.update(self.request_count())).await {
-            // Another request noted it at the same time.
-            Err(error) if error.failed(LAST_USE) && !error.failed(RATE) => {
-                table.commit(Transaction::new().update(self.request_count())).await
-            }
-            result => result,
-        };
-        match counted {
+    /// Counts a request of this key; false when it made too many in the present ten seconds.
+    pub(super) async fn count_request(&self, table: &Table) -> Result<bool, TableError> {
+        match table.apply(self.request_count()).await {
             Ok(()) => Ok(true),
             Err(error) if error.failed(RATE) => Ok(false),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Notes down that the key is used from this address, unless that was done within the hour.
+    pub(super) async fn note_use(&self, table: &Table, address: &str) -> Result<(), TableError> {
+        let mut known = self.clone();
+        // Each round that fails has seen another address noted down, of which there are so many in an hour.
+        while let Some(update) = known.use_to_note(address) {
+            match table.apply(update).await {
+                Err(error) if error.failed(LAST_USE) => {
+                    let stored = error.check(LAST_USE).map(FailedCheck::existing).transpose()?.flatten();
+                    let Some(stored) = stored else { return Err(error) };
+                    known = stored;
+                }
+                result => return result,
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes down that the key was refused, unless that was done within the hour.
+    pub(super) async fn note_refusal(&self, table: &Table, address: &str) -> Result<(), TableError> {
+        let now = Timestamp::now();
+        let update = Update::existing(LAST_REFUSAL, self.key());
+        let update = match self.last_refused_at {
+            Some(last) if now.since(last) < NOTED_EVERY => return Ok(()),
+            Some(last) => update.require("last_refused_at", "=", text(&last.to_string())),
+            None => update.require_absent("last_refused_at"),
+        };
+        let update = update
+            .set("last_refused_at", text(&now.to_string()))
+            .set("last_refused_from", text(address))
+            .set("last_refused_in", text(&Context::current().correlation_id));
+        match table.apply(update).await {
+            // Another refusal was noted down at the same time.
+            Err(error) if error.failed(LAST_REFUSAL) => Ok(()),
+            result => result,
         }
     }
 
@@ -212,16 +273,25 @@ impl ApiKeyRecord {
     }
 
     fn use_to_note(&self, address: &str) -> Option<Update> {
-        let now = Timestamp::now();
-        let text = |value: &str| AttributeValue::S(value.to_owned());
+        let network = network(address);
+        // Later than any that was noted down, so that no two uses are taken for one.
+        let earliest = self.last_used_at.map(|last| last.plus(Duration::from_millis(1)));
+        let now = earliest.map_or(Timestamp::now(), |earliest| earliest.max(Timestamp::now()));
+        let recent = self.recent_uses.iter().filter(|(_, at)| now.since(**at) < NOTED_EVERY);
+        let mut recent: HashMap<String, AttributeValue> =
+            recent.map(|(network, at)| (network.clone(), text(&at.to_string()))).collect();
+        if recent.len() >= NOTED_ADDRESSES || recent.contains_key(&network) {
+            return None;
+        }
+        recent.insert(network, text(&now.to_string()));
         let update = Update::existing(LAST_USE, self.key());
         let update = match self.last_used_at {
-            Some(last) if now.since(last) < USE_NOTED_EVERY => return None,
             Some(last) => update.require("last_used_at", "=", text(&last.to_string())),
             None => update.require_absent("last_used_at"),
         };
         let update = update.set("last_used_at", text(&now.to_string())).set("last_used_from", text(address));
-        Some(update.set("last_used_in", text(&Context::current().correlation_id)))
+        let update = update.set("last_used_in", text(&Context::current().correlation_id));
+        Some(update.set("recent_uses", AttributeValue::M(recent)))
     }
 
     fn matches(&self, secret: &str) -> bool {
@@ -234,6 +304,10 @@ fn split(text: &str) -> Option<(Id, &str)> {
     let (id, secret) = rest.split_once('_')?;
     let id = id.parse().ok()?;
     (secret.len() == (SECRET_BYTES * 4).div_ceil(3)).then_some((id, secret))
+}
+
+fn text(value: &str) -> AttributeValue {
+    AttributeValue::S(value.to_owned())
 }
 
 fn hash(secret: &str) -> String {

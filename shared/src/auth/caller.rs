@@ -3,11 +3,12 @@ use axum::{
     http::{header, request::Parts},
 };
 
-use super::{ApiKeyRecord, Claims, Identity, Scope};
+use super::{ApiKeyRecord, Claims, Identity, Scope, api_key::Found};
 use crate::{
     event::Role,
     http::{Problem, SourceAddress},
     id::Id,
+    table::Table,
 };
 
 /// Who sent the request. As an argument of a handler, answers 401 to nobody in particular.
@@ -94,16 +95,25 @@ impl Caller {
             return Ok(Self { subject: Subject::User { id, claims } });
         }
         let text = parts.headers.get("x-api-key").and_then(|value| value.to_str().ok());
-        if let (Some(text), Some(table)) = (text, &identity.api_keys)
-            && let Some(key) = ApiKeyRecord::find(table, text).await?
-        {
-            let SourceAddress(address) = SourceAddress::of(parts);
-            return match key.count_request(table, &address).await? {
-                true => Ok(Self { subject: Subject::ApiKey(key) }),
-                false => Err(Problem::too_many_requests(ApiKeyRecord::seconds_to_next_window())),
-            };
+        match (text, &identity.api_keys) {
+            (Some(text), Some(table)) => Self::with_key(table, text, &SourceAddress::of(parts).0).await,
+            _ => Err(Problem::unauthenticated()),
         }
-        Err(Problem::unauthenticated())
+    }
+
+    async fn with_key(table: &Table, text: &str, address: &str) -> Result<Self, Problem> {
+        match ApiKeyRecord::find(table, text).await? {
+            Found::Good(key) if key.count_request(table).await? => {
+                key.note_use(table, address).await?;
+                Ok(Self { subject: Subject::ApiKey(key) })
+            }
+            Found::Good(_) => Err(Problem::too_many_requests(ApiKeyRecord::seconds_to_next_window())),
+            Found::Refused(key) => {
+                key.note_refusal(table, address).await?;
+                Err(Problem::unauthenticated())
+            }
+            Found::Unknown => Err(Problem::unauthenticated()),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Who is calling: bearer tokens checked locally, API keys checked against their stored hash.
 
+mod admins;
 mod api_key;
 mod caller;
 mod token;
@@ -7,6 +8,7 @@ mod token;
 use std::sync::Arc;
 
 pub use self::{
+    admins::Admins,
     api_key::{ApiKeyRecord, ApiKeySecret, Scope},
     caller::{Caller, Subject},
     token::{AUDIENCE, Claims, ISSUER, InvalidToken, PublicKeys},

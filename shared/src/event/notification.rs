@@ -34,6 +34,10 @@ pub enum NotificationFailure {
     AttemptsExhausted,
     /// The provider was asked and its answer is not known: it may have been sent.
     OutcomeUnknown,
+    /// The recipient did not want it any more when it was to be sent.
+    OptedOut,
+    /// The recipient was gone when it was to be sent, or had no address for the channel any more.
+    Unreachable,
 }
 
 /// A notification is to be sent.

@@ -56,6 +56,9 @@ pub struct UserUpdated {
     pub email: String,
     pub role: Role,
     pub version: u64,
+    /// Who changed it: `user:42`. `None` when it follows the account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 /// A user's profile is gone; the account must not sign in again.
@@ -63,6 +66,9 @@ pub struct UserUpdated {
 pub struct UserDeleted {
     pub user_id: Id,
     pub version: u64,
+    /// Who removed it: `user:42`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 payload! {

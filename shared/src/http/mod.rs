@@ -6,6 +6,7 @@
 mod answer;
 mod cors;
 mod extract;
+mod fault;
 mod observe;
 pub(crate) mod problem;
 mod valid;

@@ -101,6 +101,12 @@ impl Problem {
         Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail) }
     }
 
+    /// 422, pointing at fields that the body lacks.
+    pub fn missing(fields: &[&str]) -> Self {
+        let error = |field: &&str| FieldError { pointer: format!("/{field}"), detail: "is required".to_owned() };
+        Self::invalid(fields.iter().map(error).collect())
+    }
+
     /// 422, pointing at one field.
     pub fn invalid_field(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::invalid(vec![FieldError { pointer: pointer.into(), detail: detail.into() }])

@@ -7,7 +7,13 @@ use garde::Validate;
 use serde::{Deserialize, de::DeserializeOwned};
 use utoipa::ToSchema;
 
-use super::{FieldError, Problem};
+use super::{
+    FieldError, Problem,
+    fault::{Fault, faults},
+};
+
+/// Larger bodies are searched for the first fault only.
+const SEARCHED_BYTES: usize = 16 * 1024;
 
 /// A JSON body that was read and validated.
 ///
@@ -38,7 +44,8 @@ where
         let body = body(request, state, "application/json", |mime| mime.ends_with("+json")).await?;
         must_be_an_object(&body)?;
         let mut deserializer = serde_json::Deserializer::from_slice(&body);
-        let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| unreadable(&error))?;
+        let value =
+            serde_path_to_error::deserialize(&mut deserializer).map_err(|error| unreadable::<T>(&error, &body))?;
         deserializer.end().map_err(|error| Problem::malformed(format!("malformed JSON: {error}")))?;
         validated(value).map(Self)
     }
@@ -72,13 +79,12 @@ where
     T: DeserializeOwned + Validate<Context = ()>,
 {
     if element.is_array() {
-        return Err(vec![field_error(String::new(), "a JSON object was expected")]);
+        return Err(vec![FieldError { pointer: String::new(), detail: "must be an object".to_owned() }]);
     }
-    let value = serde_path_to_error::deserialize(element).map_err(|error| {
-        let path: String = error.path().iter().map(segment).collect();
-        vec![field_error(path, &error.inner().to_string())]
-    })?;
-    check(value)
+    match serde_path_to_error::deserialize(element) {
+        Ok(value) => check(value),
+        Err(error) => Err(faults::<T>(Fault::of(&error), Some(element.clone()))),
+    }
 }
 
 /// The errors of an element that stands at this pointer, with pointers that begin at the body.
@@ -97,7 +103,8 @@ where
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let body = body(request, state, "application/x-www-form-urlencoded", |_| false).await?;
         let value = serde_urlencoded::from_bytes(&body)
-            .map_err(|error| Problem::invalid(vec![field_error(String::new(), &error.to_string())]))?;
+            .map_err(|error: serde_urlencoded::de::Error| Fault::in_field(String::new(), &error.to_string()))
+            .map_err(|fault| Problem::invalid(vec![fault.told()]))?;
         validated(value).map(Self)
     }
 }
@@ -105,7 +112,7 @@ where
 /// Serde would fill a struct from an array too, by the order of its fields.
 fn must_be_an_object(body: &[u8]) -> Result<(), Problem> {
     match body.trim_ascii_start().first() {
-        Some(b'[') => Err(Problem::invalid_field("", "a JSON object was expected")),
+        Some(b'[') => Err(Problem::invalid_field("", "must be an object")),
         _ => Ok(()),
     }
 }
@@ -142,49 +149,24 @@ fn content_type(headers: &HeaderMap) -> Option<String> {
     value.split(';').next().map(|mime| mime.trim().to_ascii_lowercase())
 }
 
-fn unreadable(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
-    let inner = error.inner();
-    match inner.classify() {
+fn unreadable<T>(error: &serde_path_to_error::Error<serde_json::Error>, body: &[u8]) -> Problem
+where
+    T: DeserializeOwned + Validate<Context = ()>,
+{
+    match error.inner().classify() {
         serde_json::error::Category::Data => {
-            let path: String = error.path().iter().map(segment).collect();
-            Problem::invalid(vec![field_error(path, &without_position(&inner.to_string()))])
+            let document = if body.len() <= SEARCHED_BYTES { serde_json::from_slice(body).ok() } else { None };
+            Problem::invalid(faults::<T>(Fault::of(error), document))
         }
-        _ => Problem::malformed(format!("malformed JSON: {inner}")),
+        _ => Problem::malformed(format!("malformed JSON: {}", error.inner())),
     }
-}
-
-fn segment(segment: &serde_path_to_error::Segment) -> String {
-    use serde_path_to_error::Segment;
-    match segment {
-        Segment::Seq { index } => format!("/{index}"),
-        Segment::Map { key } => format!("/{}", escape(key)),
-        Segment::Enum { variant } => format!("/{variant}"),
-        Segment::Unknown => String::new(),
-    }
-}
-
-/// A field that is missing or unknown is named in serde's message, not in its path.
-fn field_error(path: String, message: &str) -> FieldError {
-    let named = ["missing field `", "unknown field `", "duplicate field `"]
-        .iter()
-        .find_map(|prefix| message.strip_prefix(prefix)?.split_once('`'))
-        .map(|(field, _)| format!("/{}", escape(field)));
-    let pointer = match named {
-        Some(field) if !path.ends_with(&field) => path + &field,
-        _ => path,
-    };
-    FieldError { pointer, detail: message.chars().take(300).collect() }
-}
-
-fn without_position(message: &str) -> String {
-    message.rfind(" at line ").map_or_else(|| message.to_owned(), |at| message[..at].to_owned())
 }
 
 fn validated<T: Validate<Context = ()>>(value: T) -> Result<T, Problem> {
     check(value).map_err(Problem::invalid)
 }
 
-fn check<T: Validate<Context = ()>>(value: T) -> Result<T, Vec<FieldError>> {
+pub(super) fn check<T: Validate<Context = ()>>(value: T) -> Result<T, Vec<FieldError>> {
     value.validate().map_err(|report| {
         let errors = report.iter().map(|(path, error)| FieldError {
             pointer: pointer(&path.to_string()),
@@ -201,9 +183,4 @@ fn pointer(path: &str) -> String {
         .filter(|part| !part.is_empty())
         .map(|part| format!("/{}", part.trim_end_matches(']')))
         .collect()
-}
-
-/// RFC 6901 escaping.
-fn escape(segment: &str) -> String {
-    segment.replace('~', "~0").replace('/', "~1")
 }

@@ -134,6 +134,15 @@ impl Table {
     /// Changes single attributes of one item and answers with the item as it then is: one UpdateItem, for
     /// values that many writers move at once, which in transactions would make each other fail.
     pub async fn update<T: Item>(&self, update: Update) -> Result<T, TableError> {
+        from_attributes(self.change(update, ReturnValue::AllNew).await?)
+    }
+
+    /// Changes single attributes of one item, as [`Table::update`] does, whatever else is in it.
+    pub async fn apply(&self, update: Update) -> Result<(), TableError> {
+        self.change(update, ReturnValue::None).await.map(|_| ())
+    }
+
+    async fn change(&self, update: Update, answer: ReturnValue) -> Result<Attributes, TableError> {
         let Expressions { label, key, change, condition, names, values } = update.expressions();
         let request = self
             .client
@@ -146,10 +155,10 @@ impl Table {
             .set_expression_attribute_values(
                 Some(values.into_iter().collect()).filter(|values: &Attributes| !values.is_empty()),
             )
-            .return_values(ReturnValue::AllNew)
+            .return_values(answer)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match request.send().await {
-            Ok(updated) => from_attributes(updated.attributes.unwrap_or_default()),
+            Ok(updated) => Ok(updated.attributes.unwrap_or_default()),
             Err(error) => match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
                     Err(TableError::Failed(vec![FailedCheck { label, existing: failed.item().cloned() }]))

@@ -1,7 +1,7 @@
-//! Notes the use of API keys in the audit log.
+//! Notes the use of API keys, and that they were refused, in the audit log.
 //!
 //! Every service sees keys used, and only auth writes its log: so the kit notes a use in the key's record,
-//! at most once an hour, and the platform table's stream brings it here.
+//! at most once an hour from one address, and the platform table's stream brings it here.
 
 use async_trait::async_trait;
 use aws_lambda_events::event::dynamodb;
@@ -12,6 +12,7 @@ use shared::{
     aws::ConfigError,
     runtime::{self, Function},
     table::{Item, Table, TableError, Transaction},
+    time::Timestamp,
 };
 use uuid::Uuid;
 
@@ -52,21 +53,34 @@ struct Typed {
 }
 
 impl KeyUse {
-    /// Notes the key's last use, unless that was done before: the record changes for other reasons too.
+    /// Notes the key's last use and its last refusal, unless that was done before: the record changes for
+    /// other reasons too.
     async fn note(&self, key: &ApiKeyRecord) -> Result<(), TableError> {
-        let Some(entry) = entry(key) else { return Ok(()) };
-        match self.table.commit(Transaction::new().insert(&entry)).await {
-            Err(error) if error.failed(AuditEntry::TYPE) => Ok(()),
-            result => result,
+        for entry in [used(key), refused(key)].into_iter().flatten() {
+            match self.table.commit(Transaction::new().insert(&entry)).await {
+                Err(error) if error.failed(AuditEntry::TYPE) => {}
+                result => result?,
+            }
         }
+        Ok(())
     }
 }
 
-/// The same entry, to its id, however often the stream brings the record.
-fn entry(key: &ApiKeyRecord) -> Option<AuditEntry> {
-    let at = key.last_used_at?;
+fn used(key: &ApiKeyRecord) -> Option<AuditEntry> {
     let origin = Origin::api_key(key.id, key.last_used_from.as_deref().unwrap_or("unknown"));
-    let entry = AuditEntry::new(AuditEvent::ApiKeyUsed, &origin).subject(api_key::subject(key.id));
-    let id = Uuid::from_u64_pair(at.unix_millis().unsigned_abs(), key.id.value());
-    Some(AuditEntry { id, occurred_at: at, correlation_id: key.last_used_in.clone().unwrap_or_default(), ..entry })
+    let entry = AuditEntry::new(AuditEvent::ApiKeyUsed, &origin);
+    key.last_used_at.map(|at| of_record(entry, key, at, key.last_used_in.as_deref(), 0))
+}
+
+fn refused(key: &ApiKeyRecord) -> Option<AuditEntry> {
+    let origin = Origin::anybody(key.last_refused_from.as_deref().unwrap_or("unknown"));
+    let entry = AuditEntry::new(AuditEvent::ApiKeyRefused, &origin);
+    key.last_refused_at.map(|at| of_record(entry, key, at, key.last_refused_in.as_deref(), 1))
+}
+
+/// The same entry, to its id, however often the stream brings the record.
+fn of_record(entry: AuditEntry, key: &ApiKeyRecord, at: Timestamp, request: Option<&str>, kind: u64) -> AuditEntry {
+    let id = Uuid::from_u64_pair(at.unix_millis().unsigned_abs(), kind << 63 | key.id.value());
+    let correlation_id = request.unwrap_or_default().to_owned();
+    AuditEntry { id, occurred_at: at, correlation_id, ..entry.subject(api_key::subject(key.id)) }
 }

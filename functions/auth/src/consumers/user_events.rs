@@ -2,15 +2,16 @@
 
 use async_trait::async_trait;
 use shared::{
+    auth::Admins,
     aws::ConfigError,
     consumer::{self, Consumer, ConsumerError, Delivery},
-    event::{Payload, UserDeleted, UserUpdated},
+    event::{Payload, Role, UserDeleted, UserUpdated},
     runtime::Function,
     table::{Table, Transaction},
 };
 
 use crate::{
-    account::Account,
+    account::{Account, Profile},
     audit::{AuditEntry, AuditEvent, Origin},
     store::{self, EMAIL},
 };
@@ -42,12 +43,21 @@ impl Consumer for UserEvents {
 impl UserEvents {
     async fn deleted(&self, delivery: &Delivery, user: UserDeleted) -> Result<(), ConsumerError> {
         let account = store::account(&self.table, user.user_id).await?.filter(|account| !account.disabled);
-        let end = |account: Account| {
-            let entry = AuditEntry::new(AuditEvent::Disabled, &Origin::service("users")).user(user.user_id);
-            Transaction::new().replace(&account.disable()).insert(&entry)
+        let transaction = match account {
+            Some(account) => self.ended(&account, user.by).await?,
+            None => Transaction::new(),
         };
-        let transaction = account.map(end).unwrap_or_default();
         Ok(self.table.commit(transaction.once(delivery)).await?)
+    }
+
+    async fn ended(&self, account: &Account, by: Option<String>) -> Result<Transaction, ConsumerError> {
+        let id = account.profile.id;
+        let entry = AuditEntry::new(AuditEvent::Disabled, &Origin::told_by("users", by)).user(id);
+        let admins = match account.profile.role {
+            Role::Admin => Admins::read(&self.table).await?.left_by(id),
+            _ => Transaction::new(),
+        };
+        Ok(admins.and(Transaction::new().replace(&account.disable())).insert(&entry))
     }
 
     /// The newest of what auth and users were told wins.
@@ -57,14 +67,26 @@ impl UserEvents {
         // Stored even if it changes nothing but the time: an older event may yet come.
         let news = account.filter(|account| account.updated_at <= at);
         let Some(account) = news else { return Ok(self.table.commit(Transaction::new().once(delivery)).await?) };
+        let origin = Origin::told_by("users", user.by);
         let renamed = account.renamed(&user.name, &user.email, at);
-        match self.table.commit(store::renaming(&account, &renamed).once(delivery)).await {
+        match self.table.commit(followed(&account, &renamed, &origin).once(delivery)).await {
             Err(error) if error.failed(EMAIL) && !error.failed("inbox") => {
                 tracing::warn!(user_id = %user.user_id, "another account has the profile's e-mail address");
                 let renamed = account.renamed(&user.name, &account.profile.email, at);
-                Ok(self.table.commit(store::renaming(&account, &renamed).once(delivery)).await?)
+                Ok(self.table.commit(followed(&account, &renamed, &origin).once(delivery)).await?)
             }
             result => Ok(result?),
         }
     }
+}
+
+/// Stores an account with its profile's name and e-mail. That they were others goes into the audit log, and not
+/// that users repeats what it heard from auth.
+fn followed(account: &Account, renamed: &Account, origin: &Origin) -> Transaction {
+    let transaction = store::renaming(account, renamed);
+    let shown = |Profile { name, email, .. }: &Profile| (name.clone(), email.clone());
+    if shown(&account.profile) == shown(&renamed.profile) {
+        return transaction;
+    }
+    transaction.insert(&AuditEntry::new(AuditEvent::Updated, origin).user(account.profile.id))
 }

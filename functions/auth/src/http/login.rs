@@ -4,6 +4,7 @@ use serde::Deserialize;
 use shared::http::{Endpoint, Problem, SourceAddress, Valid, routes};
 use utoipa::ToSchema;
 
+use super::name_and_password;
 use crate::{Auth, mfa::Proof, password, sign_in::Tokens};
 
 pub const PATHS: &[&str] = &["/api/auth/login", "/auth/login"];
@@ -61,12 +62,13 @@ async fn login(
     Valid(login): Valid<Login>,
 ) -> Result<Json<Tokens>, Problem> {
     let proof = Proof::of(login.otp.as_deref(), login.recovery_code.as_deref())?;
-    let missing = |pointer| Problem::invalid_field(pointer, "missing");
     let tokens = match &login.mfa_token {
-        Some(mfa_token) => auth.answer_challenge(mfa_token, proof.ok_or_else(|| missing("/otp"))?, &address).await?,
+        Some(mfa_token) => {
+            let proof = proof.ok_or_else(|| Problem::missing(&["otp"]))?;
+            auth.answer_challenge(mfa_token, proof, &address).await?
+        }
         None => {
-            let username = login.username.as_deref().ok_or_else(|| missing("/username"))?;
-            let password = login.password.as_deref().ok_or_else(|| missing("/password"))?;
+            let (username, password) = name_and_password(login.username.as_deref(), login.password.as_deref())?;
             auth.sign_in(username, password, proof, &address).await?
         }
     };

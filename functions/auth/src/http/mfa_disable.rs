@@ -59,7 +59,7 @@ async fn disable(
     Valid(disable): Valid<Disable>,
 ) -> Result<StatusCode, Problem> {
     let proof = Proof::of(disable.otp.as_deref(), disable.recovery_code.as_deref())?;
-    let proof = proof.ok_or_else(|| Problem::invalid_field("/otp", "missing"))?;
+    let proof = proof.ok_or_else(|| Problem::missing(&["otp"]))?;
     let (account, _) = signed_in(&table, &caller).await?;
     let origin = Origin::of(&caller, &address);
     check_password(&table, &account, &origin, &disable.password, "/password").await?;

@@ -113,6 +113,13 @@ async fn check_proof(
     Err(Problem::forbidden("the code is wrong or was used before").at(proof.pointer()))
 }
 
+/// What it takes to sign in; 422 for what is missing of it.
+fn name_and_password<'a>(username: Option<&'a str>, password: Option<&'a str>) -> Result<(&'a str, &'a str), Problem> {
+    let missing = [("username", username.is_none()), ("password", password.is_none())];
+    let missing: Vec<&str> = missing.into_iter().filter(|(_, missing)| *missing).map(|(field, _)| field).collect();
+    username.zip(password).ok_or_else(|| Problem::missing(&missing))
+}
+
 /// 409 for a user name or an e-mail address that another account has.
 fn taken(error: TableError) -> Problem {
     if error.failed(USERNAME) {

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use shared::http::{Endpoint, Form, Problem, SourceAddress, routes};
 use utoipa::ToSchema;
 
+use super::name_and_password;
 use crate::{Auth, mfa::Proof, sign_in::Tokens};
 
 pub const PATHS: &[&str] = &["/api/auth/token", "/auth/token"];
@@ -95,12 +96,11 @@ async fn token(
     SourceAddress(address): SourceAddress,
     Form(grant): Form<Grant>,
 ) -> Result<Json<Tokens>, Problem> {
-    let missing = |field: &str| Problem::invalid_field(format!("/{field}"), "missing");
+    let missing = |field: &str| Problem::missing(&[field]);
     let proof = Proof::of(grant.otp.as_deref(), grant.recovery_code.as_deref())?;
     let tokens = match grant.kind().as_str() {
         "password" => {
-            let username = grant.username.as_deref().ok_or_else(|| missing("username"))?;
-            let password = grant.password.as_deref().ok_or_else(|| missing("password"))?;
+            let (username, password) = name_and_password(grant.username.as_deref(), grant.password.as_deref())?;
             auth.sign_in(username, password, proof, &address).await?
         }
         "refresh_token" => {
@@ -109,7 +109,8 @@ async fn token(
         }
         "mfa-otp" | "mfa-recovery-code" => {
             let mfa_token = grant.mfa_token.as_deref().ok_or_else(|| missing("mfa_token"))?;
-            auth.answer_challenge(mfa_token, proof.ok_or_else(|| missing("otp"))?, &address).await?
+            let proof = proof.ok_or_else(|| missing("otp"))?;
+            auth.answer_challenge(mfa_token, proof, &address).await?
         }
         _ => {
             return Err(Problem::invalid_field("/grant_type", "password, refresh_token, mfa-otp or mfa-recovery-code"));

@@ -62,7 +62,7 @@ async fn everything_that_happens_to_an_account_is_in_its_history() {
     let again = accounts.try_password("alice", NEW_PASSWORD).await.body;
     accounts.refresh(&again).await;
     accounts.refresh(&again).await;
-    let event = Envelope::new(&UserDeleted { user_id: id(&tokens["user"]), version: 2 }).unwrap();
+    let event = Envelope::new(&UserDeleted { user_id: id(&tokens["user"]), version: 2, by: None }).unwrap();
     consumer::handle(&UserEvents { table: accounts.table.clone() }, event).await.unwrap();
     let expected = [
         "account.registered",
@@ -245,6 +245,73 @@ fn stream(image: &Value) -> LambdaEvent<Value> {
         "eventVersion": "1.1", "dynamodb": {"NewImage": image, "Keys": {}, "SequenceNumber": "1", "SizeBytes": 1,
         "StreamViewType": "NEW_IMAGE", "ApproximateCreationDateTime": 1.0}});
     LambdaEvent::new(json!({ "Records": [record] }), Context::default())
+}
+
+#[tokio::test]
+async fn tokens_that_are_refused_are_in_the_log_of_whom_they_were() {
+    let accounts = accounts();
+    let admin = accounts.admin().await;
+    let alice = accounts.newcomer("alice").await;
+    let ended = accounts.signed_in("alice").await;
+    with_token(&accounts.logout(), &ended).post_raw("/auth/logout", "").await;
+    accounts.refresh(&ended).await;
+    let [account, session, ..] = text(&alice, "refresh_token").split('.').collect::<Vec<_>>()[..] else { panic!() };
+    accounts.refresh(&json!({"refresh_token": format!("{account}.{session}.{}", "A".repeat(43))})).await;
+    let history = accounts.history(&admin, &alice["user"]).await;
+    assert_eq!(history[history.len() - 2..], ["session.refused", "session.refused"]);
+    assert!(!history.contains(&"session.reused".to_owned()), "{history:?}");
+    let [last, ..] = &*accounts.entries(&admin, "").await else { panic!("nothing was logged") };
+    assert_eq!(text(last, "subject"), format!("session:{session}"));
+
+    accounts.refresh(&json!({"refresh_token": "my-password-by-mistake"})).await;
+    let guess = json!({"mfa_token": format!("{account}.{}.{}", "0".repeat(32), "A".repeat(43)), "otp": "123456"});
+    accounts.login().post("/auth/login", &guess).await;
+    let newest = accounts.entries(&admin, "?limit=2").await;
+    let said: Vec<_> = newest.iter().map(|entry| (text(entry, "event"), &entry["user_id"])).collect();
+    assert_eq!(said, [("mfa.token_refused", &Value::Null), ("session.refused", &Value::Null)]);
+    assert!(!format!("{:?}", accounts.of_type("audit")).contains("my-password-by-mistake"));
+}
+
+#[tokio::test]
+async fn whoever_sends_bad_tokens_does_not_fill_the_log_and_keeps_nobody_from_signing_in() {
+    let accounts = accounts();
+    accounts.signed_up("alice").await;
+    let before = accounts.logged();
+    let bad = json!({"refresh_token": "x"});
+    for _ in 0..30 {
+        assert_eq!(accounts.refresh(&bad).await.status, StatusCode::UNAUTHORIZED);
+    }
+    for _ in 0..30 {
+        assert_eq!(accounts.refresh(&bad).await.status, StatusCode::TOO_MANY_REQUESTS);
+    }
+    assert_eq!(accounts.logged() - before, 30);
+    let tokens = accounts.signed_in("alice").await;
+    assert_eq!(accounts.refresh(&tokens).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_refused_key_is_in_the_log_beside_its_uses() {
+    let accounts = accounts();
+    let admin = accounts.admin().await;
+    let platform = accounts.database.table("platform");
+    let (key_id, secret) = (Id::generate(), ApiKeySecret::generate().unwrap());
+    let mut key = ApiKeyRecord::new(key_id, &secret, "test", &[Scope::RegistryRead], 5, None);
+    let now = Timestamp::now();
+    (key.last_used_at, key.last_used_from) = (Some(now), Some("203.0.113.7".into()));
+    (key.last_refused_at, key.last_refused_from) = (Some(now), Some("198.51.100.1".into()));
+    key.last_refused_in = Some("the-request".into());
+    platform.commit(Transaction::new().insert(&key)).await.unwrap();
+    let [image] = accounts.database.items(&platform).try_into().unwrap();
+    let function = KeyUse { table: accounts.table.clone() };
+    for _ in 0..2 {
+        function.invoke(stream(&image)).await.unwrap();
+    }
+    let entries = accounts.entries(&admin, "").await;
+    let of_key: Vec<_> = entries.iter().filter(|entry| entry["subject"] == format!("api_key:{key_id}")).collect();
+    assert_eq!(of_key.len(), 2, "{of_key:?}");
+    let refused = of_key.iter().find(|entry| entry["event"] == "api_key.refused").unwrap();
+    let said = ["actor", "address", "correlation_id"].map(|field| text(refused, field));
+    assert_eq!(said, ["anybody", "198.51.100.1", "the-request"]);
 }
 
 #[tokio::test]

@@ -1,7 +1,13 @@
-use auth::{audit::Origin, store};
+use auth::{
+    audit::Origin,
+    store::{self, LastAdmin},
+};
 use axum::http::StatusCode;
 use serde_json::{Value, json};
-use shared::{auth::PublicKeys, event::Role};
+use shared::{
+    auth::{Admins, PublicKeys},
+    event::Role,
+};
 use testing::Answer;
 
 use crate::world::{Accounts, PASSWORD, PUBLIC_KEY, accounts, id, text, with_token};
@@ -105,8 +111,8 @@ async fn another_role_ends_every_session_and_is_in_the_tokens_the_log_and_an_eve
     let accounts = accounts();
     let before = accounts.newcomer("alice").await;
     let account = store::account(&accounts.table, id(&before["user"])).await.unwrap().unwrap();
-    let change = store::role_change(&account, Role::Admin, &Origin::operator());
-    accounts.table.commit(change).await.unwrap();
+    let change = store::role_change(&account, &Admins::default(), Role::Admin, &Origin::operator());
+    accounts.table.commit(change.unwrap()).await.unwrap();
     assert!(!accounts.is_live(&before).await);
     assert_eq!(accounts.refresh(&before).await.status, StatusCode::UNAUTHORIZED);
     let after = accounts.signed_in("alice").await;
@@ -117,4 +123,41 @@ async fn another_role_ends_every_session_and_is_in_the_tokens_the_log_and_an_eve
     assert_eq!(said, ["operator", "role:admin"]);
     let event = accounts.events().pop().unwrap();
     assert_eq!([&event["type"], &event["data"]["role"]], [&json!("account.updated"), &json!("admin")]);
+}
+
+#[tokio::test]
+async fn the_last_admin_stays_one() {
+    let accounts = accounts();
+    let (table, operator) = (&accounts.table, Origin::operator());
+    let alice = id(&accounts.signed_up("alice").await);
+    let bob = id(&accounts.signed_up("bob").await);
+    let change = async |who, role| {
+        let account = store::account(table, who).await.unwrap().unwrap();
+        let admins = Admins::read(table).await.unwrap();
+        table.commit(store::role_change(&account, &admins, role, &operator)?).await.unwrap();
+        Ok::<(), LastAdmin>(())
+    };
+    change(alice, Role::Admin).await.unwrap();
+    assert_eq!(change(alice, Role::Customer).await, Err(LastAdmin));
+    change(bob, Role::Admin).await.unwrap();
+    change(alice, Role::Customer).await.unwrap();
+    assert_eq!(change(bob, Role::Customer).await, Err(LastAdmin));
+    change(bob, Role::Admin).await.unwrap();
+}
+
+#[tokio::test]
+async fn of_two_admins_who_stop_being_one_at_once_one_stays() {
+    let accounts = accounts();
+    let (table, operator) = (&accounts.table, Origin::operator());
+    let ids = [id(&accounts.signed_up("alice").await), id(&accounts.signed_up("bob").await)];
+    let mut changes = Vec::new();
+    for (who, role) in ids.map(|id| (id, Role::Admin)).into_iter().chain(ids.map(|id| (id, Role::Customer))) {
+        let account = store::account(table, who).await.unwrap().unwrap();
+        let admins = Admins::read(table).await.unwrap();
+        let change = store::role_change(&account, &admins, role, &operator).unwrap();
+        if role == Role::Admin { table.commit(change).await.unwrap() } else { changes.push(change) }
+    }
+    let [first, second] = changes.try_into().unwrap();
+    table.commit(first).await.unwrap();
+    assert!(table.commit(second).await.unwrap_err().failed("admins"));
 }

@@ -85,8 +85,9 @@ async fn a_form_is_percent_decoded() {
 async fn bad_forms_are_refused_with_a_pointer() {
     let accounts = accounts();
     let long = "x".repeat(600);
+    let nothing = accounts.form("").await;
+    assert_eq!(nothing.pointers(), ["/username", "/password"]);
     let cases = [
-        ("", "/username"),
         ("username=alice", "/password"),
         ("password=x", "/username"),
         ("username=&password=x", "/username"),
@@ -97,7 +98,7 @@ async fn bad_forms_are_refused_with_a_pointer() {
         ("grant_type=client_credentials", "/grant_type"),
         ("grant_type=&username=alice&password=x", "/grant_type"),
         ("grant_type=refresh_token", "/refresh_token"),
-        ("grant_type=password&refresh_token=x", "/username"),
+        ("grant_type=password&refresh_token=x&username=alice", "/password"),
         (&*format!("refresh_token={long}"), "/refresh_token"),
     ];
     for (form, pointer) in cases {
@@ -130,8 +131,8 @@ async fn a_wrong_password_and_an_unknown_name_get_the_same_answer_for_the_same_w
 #[tokio::test]
 async fn bad_logins_are_refused_with_a_pointer_and_touch_nothing() {
     let accounts = accounts();
+    assert_eq!(accounts.login().post(PATH, &json!({})).await.pointers(), ["/username", "/password"]);
     let cases = [
-        (json!({}), "/username"),
         (json!({"username": "alice"}), "/password"),
         (json!({"username": "", "password": "x"}), "/username"),
         (json!({"username": "x".repeat(255), "password": "x"}), "/username"),

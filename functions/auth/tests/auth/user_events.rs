@@ -1,7 +1,8 @@
-use auth::{consumers::user_events::UserEvents, store};
+use auth::{audit::Origin, consumers::user_events::UserEvents, store};
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 use shared::{
+    auth::Admins,
     consumer::{self, ConsumerError, Outcome},
     event::{Envelope, Payload, Role, UserDeleted, UserUpdated},
     id::Id,
@@ -18,11 +19,11 @@ fn at<P: Payload>(second: i64, payload: &P) -> Envelope {
 
 fn updated(second: i64, user: &Value, name: &str, email: &str) -> Envelope {
     let (name, email) = (name.to_owned(), email.to_owned());
-    at(second, &UserUpdated { user_id: id(user), name, email, role: Role::Admin, version: 2 })
+    at(second, &UserUpdated { user_id: id(user), name, email, role: Role::Admin, version: 2, by: None })
 }
 
 fn deleted(user_id: Id) -> Envelope {
-    at(1, &UserDeleted { user_id, version: 2 })
+    at(1, &UserDeleted { user_id, version: 2, by: None })
 }
 
 impl Accounts {
@@ -142,4 +143,49 @@ async fn an_event_that_cannot_be_read_is_left_for_the_dead_letter_queue() {
         assert!(accounts.deliver(&event).await.is_err(), "{event:?}");
     }
     assert_eq!(accounts.of_type("inbox").len(), 0);
+}
+
+#[tokio::test]
+async fn a_change_through_the_profile_is_in_the_log_with_who_made_it_and_an_echo_is_not() {
+    let accounts = accounts();
+    let user = accounts.signed_up("alice").await;
+    let logged = |accounts: &Accounts| -> Vec<[String; 2]> {
+        let entries = accounts.of_type("audit");
+        let text = |entry: &Value, field: &str| entry[field]["S"].as_str().unwrap().to_owned();
+        let mut said: Vec<_> = entries.iter().map(|entry| [text(entry, "event"), text(entry, "actor")]).collect();
+        said.retain(|[event, _]| event != "account.registered");
+        said
+    };
+    let echo = updated(1, &user, "alice", "alice@example.com");
+    accounts.deliver(&echo).await.unwrap();
+    assert_eq!(logged(&accounts), Vec::<[String; 2]>::new());
+
+    let moved = UserUpdated {
+        user_id: id(&user),
+        name: "alice".into(),
+        email: "new@example.com".into(),
+        role: Role::Customer,
+        version: 3,
+        by: Some("user:7".into()),
+    };
+    accounts.deliver(&at(2, &moved)).await.unwrap();
+    assert_eq!(logged(&accounts), [["account.updated".to_owned(), "user:7".to_owned()]]);
+
+    let gone = UserDeleted { user_id: id(&user), version: 4, by: Some("user:9".into()) };
+    accounts.deliver(&at(3, &gone)).await.unwrap();
+    assert!(logged(&accounts).contains(&["account.disabled".to_owned(), "user:9".to_owned()]));
+}
+
+#[tokio::test]
+async fn an_admin_whose_profile_is_gone_is_none_any_more() {
+    let accounts = accounts();
+    let (alice, bob) = (accounts.signed_up("alice").await, accounts.signed_up("bob").await);
+    for user in [&alice, &bob] {
+        let account = store::account(&accounts.table, id(user)).await.unwrap().unwrap();
+        let admins = Admins::read(&accounts.table).await.unwrap();
+        let change = store::role_change(&account, &admins, Role::Admin, &Origin::operator()).unwrap();
+        accounts.table.commit(change).await.unwrap();
+    }
+    accounts.deliver(&deleted(id(&alice))).await.unwrap();
+    assert!(Admins::read(&accounts.table).await.unwrap().has_none_but(id(&bob)));
 }

@@ -62,7 +62,7 @@ fn news(delivery: &Delivery) -> Result<ProfileNews, ConsumerError> {
     let event = &delivery.event;
     let news = match event.event_type.as_str() {
         UserDeleted::TYPE => {
-            let UserDeleted { user_id, version } = event.payload()?;
+            let UserDeleted { user_id, version, .. } = event.payload()?;
             ProfileNews { user_id, profile: None, version }
         }
         UserRegistered::TYPE => {
@@ -74,7 +74,7 @@ fn news(delivery: &Delivery) -> Result<ProfileNews, ConsumerError> {
             ProfileNews { user_id, profile: Some(Profile { name, email, role }), version }
         }
         _ => {
-            let UserUpdated { user_id, name, email, role, version } = event.payload()?;
+            let UserUpdated { user_id, name, email, role, version, .. } = event.payload()?;
             ProfileNews { user_id, profile: Some(Profile { name, email, role }), version }
         }
     };

@@ -93,7 +93,7 @@ struct View {
     attempts: u32,
     provider_message_id: Option<String>,
     failure: Option<NotificationFailure>,
-    /// Why the provider did not take it the last time, in its own words.
+    /// Why it was not sent the last time; of a provider, in its own words.
     reason: Option<String>,
     sent_at: Option<Timestamp>,
     failed_at: Option<Timestamp>,

@@ -113,6 +113,7 @@ async fn a_user_is_welcomed_by_their_newest_name_even_if_that_came_first() {
         email: address("Cleo"),
         role: Role::Customer,
         version: 2,
+        by: None,
     };
     world.hear(&renamed).await;
     assert!(subjects(&world, 9).await.is_empty());
@@ -123,7 +124,7 @@ async fn a_user_is_welcomed_by_their_newest_name_even_if_that_came_first() {
 #[tokio::test]
 async fn a_user_who_is_gone_is_neither_welcomed_nor_told_of_orders() {
     let world = deserted();
-    world.hear(&UserDeleted { user_id: id(7), version: 2 }).await;
+    world.hear(&UserDeleted { user_id: id(7), version: 2, by: None }).await;
     world.hear(&registered(7, "Anna")).await;
     world.hear(&created(7, "Anna", Role::Customer, 1)).await;
     assert_eq!(world.occur(event(&confirmed(42))).await.unwrap(), Outcome::Handled);

@@ -80,7 +80,7 @@ async fn preferences_may_be_put_before_the_profile_is_heard_of_and_not_after_it_
     assert_eq!(world.prefer(7, &json!({"language": "de", "phone": "+41446681800"})).await.status, StatusCode::OK);
     world.hear(&created(7, "Anna", Role::Customer, 1)).await;
     assert_eq!(preferences(&world).await.body["language"], "de");
-    world.hear(&UserDeleted { user_id: id(7), version: 2 }).await;
+    world.hear(&UserDeleted { user_id: id(7), version: 2, by: None }).await;
     assert_eq!(preferences(&world).await.body["phone"], Value::Null);
     assert_eq!(world.prefer(7, &json!({})).await.status, StatusCode::NOT_FOUND);
 }

@@ -14,7 +14,7 @@ fn registered(name: &str) -> UserRegistered {
 }
 
 fn updated(name: &str, version: u64) -> UserUpdated {
-    UserUpdated { user_id: id(7), name: name.into(), email: address(name), role: Role::Customer, version }
+    UserUpdated { user_id: id(7), name: name.into(), email: address(name), role: Role::Customer, version, by: None }
 }
 
 #[tokio::test]
@@ -44,7 +44,7 @@ async fn news_whose_handling_was_cut_off_is_heard_when_it_comes_again() {
 async fn a_deleted_user_is_told_nothing_more_and_nothing_personal_is_kept_of_them() {
     let world = world().await;
     world.prefer(7, &json!({"phone": "+41446681800"})).await;
-    world.hear(&UserDeleted { user_id: id(7), version: 2 }).await;
+    world.hear(&UserDeleted { user_id: id(7), version: 2, by: None }).await;
     assert_eq!(world.sent(&message("Hi")).await.pointers(), ["/user_id"]);
     let kept = world.of_type("recipient")[0].to_string();
     assert!(!kept.contains("Anna") && !kept.contains("anna@") && !kept.contains("+4144"), "{kept}");
@@ -70,7 +70,7 @@ proptest! {
             let stored: &Value = &world.of_type("recipient")[0];
             prop_assert_eq!(&stored["profile"]["M"]["email"]["S"], "annette@example.com");
             prop_assert_eq!(&stored["gsi1pk"]["S"], "ADMINS");
-            world.deliver(Envelope::new(&UserDeleted { user_id: id(7), version: 4 }).unwrap()).await.unwrap();
+            world.deliver(Envelope::new(&UserDeleted { user_id: id(7), version: 4, by: None }).unwrap()).await.unwrap();
             world.deliver(news[3].clone()).await.unwrap();
             prop_assert!(world.of_type("recipient")[0].get("gsi1pk").is_none());
             Ok(())

@@ -40,7 +40,7 @@ impl Consumer for UserEvents {
 fn user(delivery: &Delivery) -> Result<KnownUser, ConsumerError> {
     let event = &delivery.event;
     if event.event_type == UserDeleted::TYPE {
-        let UserDeleted { user_id, version } = event.payload()?;
+        let UserDeleted { user_id, version, .. } = event.payload()?;
         return Ok(KnownUser { user_id, name: None, version });
     }
     let (user_id, name, version) = if event.event_type == UserCreated::TYPE {

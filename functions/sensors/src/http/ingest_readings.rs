@@ -122,7 +122,7 @@ fn accept(
 ) -> Result<Reading, Vec<FieldError>> {
     let missing = |pointer: &str, detail: &str| vec![FieldError { pointer: pointer.into(), detail: detail.into() }];
     let new: NewReading = read_element(element)?;
-    let device_id = new.device_id.as_deref().ok_or_else(|| missing("/device_id", "missing field `device_id`"))?;
+    let device_id = new.device_id.as_deref().ok_or_else(|| missing("/device_id", "is required"))?;
     if new.recorded_at.is_none() && new.reading_id.is_none() {
         return Err(missing("/recorded_at", "give recorded_at or reading_id, so that the reading can be sent again"));
     }

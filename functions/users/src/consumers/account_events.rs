@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use shared::{
+    auth::Admins,
     aws::ConfigError,
     consumer::{self, Consumer, ConsumerError, Delivery},
     event::{AccountUpdated, Payload, Role, UserRegistered},
@@ -42,17 +43,20 @@ impl Consumer for AccountEvents {
 impl AccountEvents {
     async fn registered(&self, delivery: &Delivery, account: UserRegistered) -> Result<(), ConsumerError> {
         let user = User::of_account(&account, delivery.event.occurred_at);
-        match self.table.commit(store::insertion(&user).once(delivery)).await {
+        let joining = self.change_of_role(user.id, Role::Customer, user.role).await?;
+        match self.table.commit(store::insertion(&user).and(joining).once(delivery)).await {
             Err(error) if error.failed(EMAIL) && !error.failed("inbox") => {
                 warn_of_taken_email(&user);
-                Ok(self.table.commit(store::unguarded_insertion(&user).once(delivery)).await?)
+                let joining = self.change_of_role(user.id, Role::Customer, user.role).await?;
+                Ok(self.table.commit(store::unguarded_insertion(&user).and(joining).once(delivery)).await?)
             }
             result => Ok(result?),
         }
     }
 
-    /// The newest of what auth and users were told wins, but for the role, which only auth is told. News that is older than the profile, or of
-    /// a profile that was deleted, is let pass; news of a profile that is still to come comes again.
+    /// The newest of what auth and users were told wins, but for the role, which only auth is told. News that
+    /// is older than the profile, or of a profile that was deleted, is let pass; news of a profile that is
+    /// still to come comes again.
     async fn updated(&self, delivery: &Delivery, account: AccountUpdated) -> Result<(), ConsumerError> {
         let at = delivery.event.occurred_at;
         let Some(stored) = store::get(&self.table, account.user_id).await? else {
@@ -66,11 +70,15 @@ impl AccountEvents {
             return Ok(self.table.commit(store::confirmation(&updated).once(delivery)).await?);
         }
         let holds_email = store::holds_email(&self.table, &stored).await?;
-        match self.table.commit(store::update(&stored, &updated, holds_email).once(delivery)).await {
+        let change = store::update(&stored, &updated, holds_email, None);
+        let change = change.and(self.change_of_role(stored.id, stored.role, updated.role).await?);
+        match self.table.commit(change.once(delivery)).await {
             Err(error) if error.failed(EMAIL) && !error.failed("inbox") => {
                 warn_of_taken_email(&stored);
                 let renamed = stored.updated(&account.name, &stored.email, at).in_role(account.role);
-                Ok(self.table.commit(store::update(&stored, &renamed, holds_email).once(delivery)).await?)
+                let change = store::update(&stored, &renamed, holds_email, None);
+                let change = change.and(self.change_of_role(stored.id, stored.role, renamed.role).await?);
+                Ok(self.table.commit(change.once(delivery)).await?)
             }
             result => Ok(result?),
         }
@@ -81,7 +89,19 @@ impl AccountEvents {
         if updated.role == stored.role {
             return self.let_pass(delivery).await;
         }
-        Ok(self.table.commit(store::update(stored, &updated, true).once(delivery)).await?)
+        let change = store::update(stored, &updated, true, None);
+        let change = change.and(self.change_of_role(stored.id, stored.role, updated.role).await?);
+        Ok(self.table.commit(change.once(delivery)).await?)
+    }
+
+    /// What keeps in mind who the admins are.
+    async fn change_of_role(&self, id: Id, before: Role, after: Role) -> Result<Transaction, ConsumerError> {
+        Ok(match (before, after) {
+            (Role::Admin, Role::Admin) => Transaction::new(),
+            (_, Role::Admin) => Admins::read(&self.table).await?.joined_by(id),
+            (Role::Admin, _) => Admins::read(&self.table).await?.left_by(id),
+            _ => Transaction::new(),
+        })
     }
 
     async fn without_profile(&self, delivery: &Delivery, id: Id) -> Result<(), ConsumerError> {

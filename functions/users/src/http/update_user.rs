@@ -39,6 +39,6 @@ async fn update_user(
     let stored = owned(&table, &caller, id).await?;
     let holds_email = store::holds_email(&table, &stored).await?;
     let updated = stored.updated(&new.name, &new.email, Timestamp::now());
-    table.commit(store::update(&stored, &updated, holds_email)).await.map_err(taken)?;
+    table.commit(store::update(&stored, &updated, holds_email, Some(caller.subject()))).await.map_err(taken)?;
     Ok(Json(updated))
 }

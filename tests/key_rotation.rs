@@ -1,0 +1,100 @@
+//! A new key signs the tokens, and nobody notices, on a running stack.
+
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    collections::HashSet,
+    fs,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, ensure};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use e2e::{Session, Stack, make, secrets};
+use reqwest::StatusCode;
+use serde_json::Value;
+
+async fn published(stack: &Stack) -> Result<HashSet<String>> {
+    let set = stack.nobody().get("/.well-known/jwks.json").await?.body;
+    Ok(set["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect())
+}
+
+/// The id of the key that a token was signed with.
+fn kid(token: &str) -> String {
+    let header = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
+    serde_json::from_slice::<Value>(&header).unwrap()["kid"].as_str().unwrap().to_owned()
+}
+
+/// The private keys, as secrets that no log may hold.
+fn note_keys(stack: &Stack) -> Result<()> {
+    let keys = fs::read_to_string(stack.home().join("signing-key.json"))?;
+    secrets::note(stack.home(), &serde_json::from_str(&keys)?)
+}
+
+/// Uses a token again and again until told to stop; how often, and what the answers were.
+async fn use_on(session: Session, stop: Arc<AtomicBool>) -> Result<(usize, HashSet<StatusCode>)> {
+    let (mut times, mut statuses) = (0, HashSet::new());
+    while !stop.load(Ordering::Relaxed) {
+        for path in ["/api/auth/verify", "/api/orders"] {
+            statuses.insert(session.get(path).await?.status);
+            times += 1;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    Ok((times, statuses))
+}
+
+async fn refreshed(stack: &Stack, tokens: &Value) -> Result<Value> {
+    let form = format!("refresh_token={}", tokens["refresh_token"].as_str().unwrap());
+    let answer = stack.nobody().post_form("/auth/token", &form).await?;
+    ensure!(answer.status == StatusCode::OK, "{}: {}", answer.status, answer.body);
+    Ok(answer.body)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_keys_are_good_during_a_rotation_and_nobody_is_signed_out() -> Result<()> {
+    let stack = Stack::from_env()?;
+    note_keys(&stack)?;
+    let before = published(&stack).await?;
+    let account = stack.sign_up().await?;
+    let form = format!("username={}&password={}", account.username, account.password);
+    let tokens = stack.nobody().post_form("/auth/token", &form).await?.body;
+    let old = tokens["access_token"].as_str().unwrap();
+    assert!(before.contains(&kid(old)));
+
+    let stop = Arc::new(AtomicBool::new(false));
+    let user = tokio::spawn(use_on(stack.nobody().with_token(old), stop.clone()));
+    tokio::task::spawn_blocking(|| make("rotate-signing-key")).await??;
+    note_keys(&stack)?;
+    stop.store(true, Ordering::Relaxed);
+    let (times, statuses) = user.await??;
+    assert!(times > 10, "{times}");
+    let signed_out = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN];
+    assert!(
+        statuses.contains(&StatusCode::OK) && !signed_out.iter().any(|status| statuses.contains(status)),
+        "{statuses:?}"
+    );
+
+    let after = published(&stack).await?;
+    assert_eq!((after.len(), after.contains(&kid(old))), (2, true), "{after:?}");
+    let started = Instant::now();
+    let mut new = refreshed(&stack, &tokens).await?;
+    while kid(new["access_token"].as_str().unwrap()) == kid(old) {
+        ensure!(started.elapsed() < Duration::from_secs(90), "the new key does not sign");
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        new = refreshed(&stack, &new).await?;
+    }
+    let new = new["access_token"].as_str().unwrap();
+    assert!(after.contains(&kid(new)) && !before.contains(&kid(new)));
+    for token in [old, new] {
+        for path in ["/api/auth/verify", "/api/orders", "/api/sensors/temperature/stats"] {
+            let answer = stack.nobody().with_token(token).get(path).await?;
+            assert_eq!(answer.status, StatusCode::OK, "{path} {}", answer.body);
+        }
+    }
+    Ok(())
+}
