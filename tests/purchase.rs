@@ -208,6 +208,21 @@ async fn the_same_request_twice_is_one_order() -> Result<()> {
 }
 
 #[tokio::test]
+async fn the_same_payment_twice_is_made_once() -> Result<()> {
+    let stack = Stack::from_env()?;
+    let (customer, user_id) = stack.newcomer().await?;
+    let path = order(&customer, user_id, 2, 1).await?;
+    let (payer, body) = (customer.with_key(&Uuid::new_v4().to_string()), json!({"order_id": id_of(&path)}));
+    let first = payer.post("/api/payments", body.clone()).await?;
+    let again = payer.post("/api/payments", body.clone()).await?;
+    assert_eq!((first.status, again.status), (StatusCode::CREATED, StatusCode::CREATED), "{}", again.body);
+    assert_eq!(first.body["id"], again.body["id"]);
+    let other = customer.with_key(&Uuid::new_v4().to_string()).post("/api/payments", body).await?;
+    assert_eq!((other.status, &other.body["code"]), (StatusCode::CONFLICT, &json!("already_paid")));
+    Ok(())
+}
+
+#[tokio::test]
 async fn strangers_see_nothing_of_each_other() -> Result<()> {
     let stack = Stack::from_env()?;
     let (customer, user_id) = stack.newcomer().await?;
