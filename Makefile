@@ -3,7 +3,7 @@ RUST_NEEDED := 95
 
 .DEFAULT_GOAL := help
 .PHONY: prerequisites help up down reset rotate-signing-key rebuild-analytics stop-service start-service logs mail \
-	status test test-resilience soak lint deny advisories unit e2e openapi tools
+	status test test-resilience soak lint deny advisories unit e2e contract openapi tools test-tools
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,7 +38,7 @@ mail: ## Show the e-mails and SMS that were sent: make mail TO=anna@example.com
 status: ## Say what is running, and how it is
 	@$(XTASK) status
 
-test: lint deny unit e2e ## Run every check and test, on a stack of its own
+test: lint deny unit e2e contract ## Run every check and test, on a stack of its own
 
 test-resilience: ## Stop each service of the running stack in turn, and see the others go on
 	@$(XTASK) against-stack cargo run --quiet --package e2e --bin test-resilience
@@ -69,8 +69,14 @@ e2e: tools
 openapi: ## Write docs/openapi.json anew from what the handlers say
 	cargo run --quiet --package openapi
 
+contract: tools test-tools ## Hold the API against docs/openapi.json with Schemathesis, on a stack of its own
+	@$(XTASK) with-stack cargo test --package e2e --test contract
+
 tools:
 	@$(XTASK) tools
+
+test-tools:
+	@$(XTASK) test-tools
 
 prerequisites:
 	@command -v cargo >/dev/null || { echo "Rust is needed and not on the PATH: see https://rustup.rs"; exit 1; }

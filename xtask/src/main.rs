@@ -64,6 +64,8 @@ enum Command {
     },
     /// Install the tools into their private environment.
     Tools,
+    /// Install what the tests need beside them.
+    TestTools,
     /// Run one of those tools: `tool sam validate --lint`.
     Tool {
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
@@ -115,6 +117,7 @@ fn run(command: Command) -> Result<ExitCode> {
             return stack::operate(&settings, stack.as_deref(), &["start-service", "--service", &service]);
         }
         Command::Tools => tools::install(&settings)?,
+        Command::TestTools => tools::install_for_tests(&settings)?,
         Command::Tool { command } => return tools::run(&settings, &command),
         Command::Deny { checks } => return tools::deny(&settings, &checks),
         Command::AgainstStack { command } => return stack::against(&settings, &command),
