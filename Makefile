@@ -6,7 +6,7 @@ E2E = cargo test --package e2e --no-fail-fast --test purchase --test access --te
 .DEFAULT_GOAL := help
 .PHONY: prerequisites help up down reset rotate-signing-key rebuild-analytics stop-service start-service republish \
 	deploy-service build-arm64 deploy operator invoke sample watch sam-local logs mail status test test-resilience soak timing \
-	lint observability deny advisories unit e2e localstack openapi tools
+	lint observability deny advisories unit e2e contract localstack openapi tools test-tools
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,7 +68,7 @@ mail: ## Show the e-mails and SMS that were sent: make mail TO=anna@example.com
 status: ## Say what is running, and how it is
 	@$(XTASK) status
 
-test: lint deny unit e2e ## Run every check and test, on a stack of its own
+test: lint deny unit e2e contract ## Run every check and test, on a stack of its own
 
 test-resilience: ## Stop each service of the running stack in turn, and see the others go on
 	@$(XTASK) against-stack cargo run --quiet --package e2e --bin test-resilience
@@ -110,8 +110,14 @@ localstack: tools ## Deploy to LocalStack in Docker, run the end-to-end suite th
 openapi: ## Write docs/openapi.json anew from what the handlers say
 	cargo run --quiet --package openapi
 
+contract: tools test-tools ## Hold the API against docs/openapi.json with Schemathesis, on a stack of its own
+	@$(XTASK) with-stack cargo test --package e2e --test contract
+
 tools:
 	@$(XTASK) tools
+
+test-tools:
+	@$(XTASK) test-tools
 
 prerequisites:
 	@command -v cargo >/dev/null || { echo "Rust is needed and not on the PATH: see https://rustup.rs"; exit 1; }

@@ -217,8 +217,10 @@ async fn a_payment_that_is_sent_again_when_its_order_is_paid_is_answered_as_befo
     let first = paying.post("/api/payments", body.clone()).await?;
     assert_eq!(first.status, StatusCode::CREATED, "{}", first.body);
     customer.eventually(&path, |order| order["status"] == "PAID").await?;
-    let again = paying.post("/api/payments", body).await?;
+    let again = paying.post("/api/payments", body.clone()).await?;
     assert_eq!((again.status, &again.body["id"]), (StatusCode::CREATED, &first.body["id"]), "{}", again.body);
+    let other = customer.with_key(&Uuid::new_v4().to_string()).post("/api/payments", body).await?;
+    assert_eq!((other.status, &other.body["code"]), (StatusCode::CONFLICT, &json!("already_paid")));
     Ok(())
 }
 

@@ -40,6 +40,7 @@ pub fn completed(mut operation: Value, place: &Place) -> Result<Value> {
         members.remove("requestBody");
     }
     add_parameters(&mut operation, place);
+    tell_of_the_body(&mut operation);
     add_example(&mut operation, place.sample);
     for status in statuses(&operation, place)? {
         add_problem(&mut operation, status)?;
@@ -111,6 +112,19 @@ fn add_parameters(operation: &mut Value, place: &Place) {
     }
     if !parameters.is_empty() {
         operation["parameters"] = parameters.into();
+    }
+}
+
+/// A body that may be left out is not `null`.
+fn tell_of_the_body(operation: &mut Value) {
+    let contents = operation.pointer_mut("/requestBody/content").and_then(Value::as_object_mut);
+    for content in contents.into_iter().flat_map(|contents| contents.values_mut()) {
+        let alternatives = content["schema"]["oneOf"].as_array().cloned().unwrap_or_default();
+        if let (true, Some(some)) =
+            (alternatives.len() == 2, alternatives.iter().find(|alternative| alternative["type"] != "null"))
+        {
+            content["schema"] = some.clone();
+        }
     }
 }
 

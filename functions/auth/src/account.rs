@@ -29,9 +29,9 @@ pub struct Registration {
     #[schema(min_length = 1, max_length = 200)]
     pub name: Option<String>,
     /// Left out of what an `Idempotency-Key` is compared by: not even a digest of it is stored there.
-    #[serde(skip_serializing, deserialize_with = "password::read")]
+    #[serde(skip_serializing_if = "always", deserialize_with = "password::read")]
     #[garde(length(chars, min = 8, max = 128))]
-    #[schema(min_length = 8, max_length = 128, format = Password)]
+    #[schema(min_length = 8, max_length = 128, format = Password, required = true)]
     pub password: String,
 }
 
@@ -45,6 +45,10 @@ pub struct AccountChange {
     #[garde(inner(email, length(max = 254)))]
     #[schema(max_length = 254, format = Email)]
     pub email: Option<String>,
+}
+
+fn always<T>(_: &T) -> bool {
+    true
 }
 
 /// An account as its owner sees it.

@@ -17,21 +17,21 @@ struct Login {
     username: Option<String>,
     #[serde(default, deserialize_with = "password::read_optional")]
     #[garde(inner(length(chars, min = 1, max = 128)))]
-    #[schema(min_length = 1, max_length = 128, format = Password)]
+    #[schema(min_length = 1, max_length = 128, format = Password, nullable = false)]
     password: Option<String>,
     /// Instead of name and password, to go on from a 403 `mfa_required`.
     #[serde(default, deserialize_with = "password::read_optional")]
     #[garde(inner(length(chars, min = 1, max = 512)))]
-    #[schema(min_length = 1, max_length = 512)]
+    #[schema(min_length = 1, max_length = 512, nullable = false)]
     mfa_token: Option<String>,
     /// Six digits from an authenticator app.
     #[serde(default, deserialize_with = "password::read_optional")]
     #[garde(inner(length(chars, min = 1, max = 64)))]
-    #[schema(min_length = 1, max_length = 64)]
+    #[schema(min_length = 1, max_length = 64, nullable = false)]
     otp: Option<String>,
     #[serde(default, deserialize_with = "password::read_optional")]
     #[garde(inner(length(chars, min = 1, max = 64)))]
-    #[schema(min_length = 1, max_length = 64)]
+    #[schema(min_length = 1, max_length = 64, nullable = false)]
     recovery_code: Option<String>,
 }
 

@@ -28,11 +28,11 @@ struct Disable {
     password: String,
     #[serde(default, deserialize_with = "password::read_optional")]
     #[garde(inner(length(chars, min = 1, max = 64)))]
-    #[schema(min_length = 1, max_length = 64)]
+    #[schema(min_length = 1, max_length = 64, nullable = false)]
     otp: Option<String>,
     #[serde(default, deserialize_with = "password::read_optional")]
     #[garde(inner(length(chars, min = 1, max = 64)))]
-    #[schema(min_length = 1, max_length = 64)]
+    #[schema(min_length = 1, max_length = 64, nullable = false)]
     recovery_code: Option<String>,
 }
 

@@ -16,22 +16,22 @@ struct Grant {
     #[garde(skip)]
     grant_type: Option<String>,
     #[garde(inner(length(chars, min = 1, max = 254)))]
-    #[schema(min_length = 1, max_length = 254)]
+    #[schema(min_length = 1, max_length = 254, nullable = false)]
     username: Option<String>,
     #[garde(inner(length(chars, min = 1, max = 128)))]
-    #[schema(min_length = 1, max_length = 128)]
+    #[schema(min_length = 1, max_length = 128, nullable = false)]
     password: Option<String>,
     #[garde(inner(length(chars, min = 1, max = 512)))]
-    #[schema(min_length = 1, max_length = 512)]
+    #[schema(min_length = 1, max_length = 512, nullable = false)]
     refresh_token: Option<String>,
     #[garde(inner(length(chars, min = 1, max = 512)))]
-    #[schema(min_length = 1, max_length = 512)]
+    #[schema(min_length = 1, max_length = 512, nullable = false)]
     mfa_token: Option<String>,
     #[garde(inner(length(chars, min = 1, max = 64)))]
-    #[schema(min_length = 1, max_length = 64)]
+    #[schema(min_length = 1, max_length = 64, nullable = false)]
     otp: Option<String>,
     #[garde(inner(length(chars, min = 1, max = 64)))]
-    #[schema(min_length = 1, max_length = 64)]
+    #[schema(min_length = 1, max_length = 64, nullable = false)]
     recovery_code: Option<String>,
     /// Refused rather than ignored, as OAuth 2 does with what it does not know: nobody is to believe that
     /// a request chooses these.
