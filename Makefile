@@ -3,7 +3,7 @@ RUST_NEEDED := 95
 
 .DEFAULT_GOAL := help
 .PHONY: prerequisites help up down reset rotate-signing-key rebuild-analytics stop-service start-service logs mail \
-	status test test-resilience soak lint deny advisories unit e2e tools
+	status test test-resilience soak cost lint deny advisories unit e2e tools
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ test-resilience: ## Stop each service of the running stack in turn, and see the 
 
 soak: tools ## Ten minutes of customers and faults on a stack of its own, then a check that nothing is lost or doubled
 	@$(XTASK) with-stack cargo run --quiet --package e2e --bin soak -- $(or $(MINUTES),10)
+
+cost: ## Count what a question to analytics reads of a thousand, a hundred thousand and a million payments
+	cargo test --package analytics --test analytics cost:: -- --include-ignored --nocapture
 
 lint: tools
 	cargo fmt --all --check
