@@ -2,6 +2,7 @@ use std::{
     collections::HashMap,
     iter::Cycle,
     sync::{Arc, Mutex},
+    time::Duration,
     vec::IntoIter,
 };
 
@@ -33,6 +34,7 @@ pub struct Database {
     fault: Arc<Mutex<Option<Fault>>>,
     pauses: Arc<Mutex<Cycle<IntoIter<u8>>>>,
     stream: Arc<Mutex<Vec<Value>>>,
+    latency: Arc<Mutex<Duration>>,
 }
 
 /// What calls have read.
@@ -88,6 +90,7 @@ impl Database {
             fault: Arc::default(),
             pauses: Arc::new(Mutex::new(Vec::new().into_iter().cycle())),
             stream: Arc::default(),
+            latency: Arc::default(),
         }
     }
 
@@ -139,6 +142,11 @@ impl Database {
     /// as many times as the next of these numbers says, over and over.
     pub fn interleave(&self, pauses: Vec<u8>) {
         *self.pauses.lock().unwrap() = pauses.into_iter().cycle();
+    }
+
+    /// Has every call take so long, by tokio's clock.
+    pub fn slow_down(&self, latency: Duration) {
+        *self.latency.lock().unwrap() = latency;
     }
 
     async fn pause(&self) {
@@ -289,6 +297,10 @@ impl HttpConnector for Database {
             database.pause().await;
             if *database.fault.lock().unwrap() == Some(Fault::Hanging) {
                 std::future::pending::<()>().await;
+            }
+            let latency = *database.latency.lock().unwrap();
+            if !latency.is_zero() {
+                tokio::time::sleep(latency).await;
             }
             let (status, body) = database.answer(&request);
             database.pause().await;
