@@ -179,7 +179,8 @@ async fn costs(count: u64) -> Vec<Cost> {
     fill(&world, count).await;
     let mut costs = Vec::new();
     for asked in questions() {
-        (world.database.calls(), world.database.read());
+        world.database.calls();
+        world.database.read();
         let answer = world.ask_business(&asked.question).await;
         assert_eq!(answer["cached"], false);
         let mut calls = world.database.calls();
