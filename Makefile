@@ -5,7 +5,7 @@ E2E = cargo test --package e2e --no-fail-fast --test purchase --test access --te
 
 .DEFAULT_GOAL := help
 .PHONY: prerequisites help up down reset rotate-signing-key rebuild-analytics stop-service start-service republish \
-	deploy-service build-arm64 deploy operator invoke sample watch sam-local logs mail status test test-resilience soak timing \
+	deploy-service build-arm64 deploy operator invoke sample watch sam-local logs mail status test test-resilience soak timing cost \
 	lint observability deny advisories unit e2e contract localstack openapi tools test-tools
 
 help: ## Say what there is
@@ -78,6 +78,9 @@ soak: tools ## Ten minutes of customers and faults on a stack of its own, then a
 
 timing: ## Measure that a refused sign-in takes as long whatever was wrong, which takes a quiet machine
 	cargo test --release --package auth --test work -- --ignored --nocapture
+
+cost: ## Count what a question to analytics reads of a thousand, a hundred thousand and a million payments
+	cargo test --package analytics --test analytics cost:: -- --include-ignored --nocapture
 
 lint: tools
 	cargo fmt --all --check

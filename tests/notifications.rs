@@ -31,6 +31,14 @@ async fn mails_of_localstack(emulator: &str, address: &str) -> Result<Vec<String
     Ok(mine.iter().map(|mail| mail["Subject"].as_str().unwrap().to_owned()).collect())
 }
 
+/// The texts that were sent to this number, oldest first.
+async fn texts(number: &str) -> Result<Vec<String>> {
+    let emulator = env::var("AWS_ENDPOINT_URL").context("no emulator: run `make e2e`")?;
+    let answer: Value = reqwest::get(format!("{emulator}/_ministack/sns/sms-messages")).await?.json().await?;
+    let mine = answer["sms_messages"][number].as_array().cloned().unwrap_or_default();
+    Ok(mine.iter().map(|text| text["Message"].as_str().unwrap().to_owned()).collect())
+}
+
 /// A notification of the user's history, once it is sent.
 async fn sent(user: &Session, user_id: u64, template: &str) -> Result<Value> {
     let wanted = |history: &Value| {
@@ -81,5 +89,31 @@ async fn a_service_tells_a_user_something_in_their_language_and_where_they_are_r
     assert_eq!((&seen["id"], &seen["language"]), (&accepted.body["id"], &json!("de")));
     let subjects = mails(seen["to"].as_str().unwrap()).await?;
     assert_eq!(subjects[1..], ["Ihre Zahlung der Bestellung 42 ist erstattet"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_text_goes_to_the_number_that_is_the_users_once_and_to_nobody_who_opted_out() -> Result<()> {
+    let stack = Stack::from_env()?;
+    let (customer, user_id) = stack.newcomer().await?;
+    sent(&customer, user_id, "welcome").await?;
+    let number = format!("+4179{:07}", user_id % 10_000_000);
+    let preferences = format!("/api/notifications/preferences/{user_id}");
+    assert_eq!(customer.put(&preferences, json!({"phone": number})).await?.status, StatusCode::OK);
+    let service = stack.nobody().with_api_key(&stack.api_key());
+    let text = json!({"user_id": user_id, "channel": "sms", "template": "message",
+        "params": {"subject": "News", "body": "Your parcel is here"}});
+    let key = Uuid::new_v4().to_string();
+    for _ in 0..2 {
+        let accepted = service.with_key(&key).post("/api/notifications/send", text.clone()).await?;
+        assert_eq!(accepted.status, StatusCode::CREATED, "{}", accepted.body);
+    }
+    let seen = sent(&customer, user_id, "message").await?;
+    assert!(seen["provider_message_id"].is_string(), "{seen}");
+    assert_eq!(texts(&number).await?, ["Your parcel is here"]);
+    let unwanted = json!({"phone": number, "opt_out": [{"channel": "sms"}]});
+    assert_eq!(customer.put(&preferences, unwanted).await?.status, StatusCode::OK);
+    assert_eq!(service.post("/api/notifications/send", text).await?.status, StatusCode::CONFLICT);
+    assert_eq!(texts(&number).await?.len(), 1);
     Ok(())
 }

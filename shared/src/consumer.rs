@@ -31,7 +31,7 @@ use crate::{
 
 /// How long a handled event is remembered: longer than any queue or dead-letter queue keeps it.
 const INBOX_RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
-/// What is left of an invocation's time is too little to begin another message in.
+/// What is left of an invocation's time is too little to begin another message in, for most.
 const TOO_LATE: Duration = Duration::from_secs(4);
 
 /// Handles the events of one queue.
@@ -171,6 +171,11 @@ pub fn function<C: Consumer + 'static>(consumer: C) -> Box<dyn runtime::Function
 pub trait MessageHandler: Send + Sync {
     /// Handles one message; it may come again.
     async fn handle(&self, body: &str) -> Result<(), ConsumerError>;
+
+    /// The time that a message may take: with less left of the invocation's, none is begun.
+    fn takes(&self) -> Duration {
+        TOO_LATE
+    }
 }
 
 /// A handler as a function that takes SQS batches and answers with `ReportBatchItemFailures`.
@@ -196,7 +201,7 @@ impl runtime::Function for Queue {
     async fn invoke(&self, event: LambdaEvent<serde_json::Value>) -> Result<serde_json::Value, runtime::Failure> {
         let batch: SqsEvent = serde_json::from_value(event.payload)?;
         let mut response = BatchResponse::default();
-        let begins_by = begins_by(event.context.deadline);
+        let begins_by = begins_by(event.context.deadline, self.handler.takes());
         let mut records = Vec::new();
         for message in batch.records {
             let message_id = message.message_id.clone().unwrap_or_default();
@@ -218,9 +223,9 @@ impl runtime::Function for Queue {
 }
 
 /// The last moment to begin a message at, in milliseconds since the Unix epoch, for an invocation with
-/// this deadline; `None` where there is no real one, as under `cargo lambda watch`.
-fn begins_by(deadline: u64) -> Option<i64> {
-    let begins_by = i64::try_from(deadline).ok()? - i64::try_from(TOO_LATE.as_millis()).ok()?;
+/// this deadline, when one takes so long; `None` where there is no real one, as under `cargo lambda watch`.
+fn begins_by(deadline: u64, takes: Duration) -> Option<i64> {
+    let begins_by = i64::try_from(deadline).ok()? - i64::try_from(takes.as_millis()).ok()?;
     (begins_by > PLAUSIBLE_DEADLINE).then_some(begins_by)
 }
 

@@ -126,6 +126,12 @@ impl Idempotency {
         Ok(Self { scope: Some(digest(&[caller, route, key])) })
     }
 
+    /// A name for one of the things that a request creates, if it has a key: unique to the request's caller,
+    /// route and key, and to the index.
+    pub fn part(&self, index: usize) -> Option<String> {
+        self.scope.as_ref().map(|scope| digest(&[scope, &index.to_string()]))
+    }
+
     /// Creates something: one TransactWriteItems, which holds the transaction that `make` returns
     /// for a new id and the answer to give when the same request comes again.
     ///

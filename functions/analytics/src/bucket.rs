@@ -186,6 +186,11 @@ pub struct Bucket {
 }
 
 impl Bucket {
+    /// The bucket that begins on this day and has these figures.
+    pub fn of(start: Date, category: String, slots: BTreeMap<Slot, Figures>) -> Self {
+        Self { start, category, slots }
+    }
+
     /// Its parts: a moment in each, and the figures.
     pub fn parts(&self) -> impl Iterator<Item = (Timestamp, Figures)> {
         self.slots.iter().map(|(slot, figures)| (slot.moment(self.start), *figures))

@@ -98,22 +98,27 @@ fn counted(what: &str) -> Update {
         .add(what, 1)
 }
 
-/// Counts that a kept answer was given: one transaction.
+/// Counts that a kept answer was given: one UpdateItem.
 pub async fn hit(table: &Table) -> Result<(), TableError> {
-    table.commit(Transaction::new().update(counted("hits"))).await
+    table.update::<CacheUse>(counted("hits")).await.map(|_| ())
 }
 
 /// Counts that figures were read, and keeps the answer made of them, if it is to be kept and not too
-/// large: one transaction.
+/// large: one UpdateItem and, for an answer, one transaction.
 pub async fn miss(table: &Table, question: &str, kept: Option<(Version, &str)>) -> Result<(), TableError> {
-    let transaction = Transaction::new().update(counted("misses"));
     let kept = kept.filter(|(_, body)| body.len() <= LARGEST).map(|(version, body)| KeptAnswer {
         question: question.to_owned(),
         facts: version.facts,
         body: body.to_owned(),
         answered_at: Timestamp::now(),
     });
-    table.commit(kept.iter().fold(transaction, Transaction::upsert)).await
+    let keep = async {
+        match &kept {
+            Some(kept) => table.commit(Transaction::new().upsert(kept)).await,
+            None => Ok(()),
+        }
+    };
+    futures::try_join!(table.update::<CacheUse>(counted("misses")), keep).map(|_| ())
 }
 
 /// How kept answers were used in the last [`RATE_HOURS`] hours: one Query for each part.

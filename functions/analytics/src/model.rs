@@ -59,6 +59,11 @@ impl Item for Models {
 #[error("version {0} is in use, or there is none of this number")]
 pub struct InUse(pub Model);
 
+/// A version is not being built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("version {0} is not the one being built: another run has let it answer or given it up, or it never was")]
+pub struct NotBuilding(pub Model);
+
 impl Models {
     /// The versions as they are now: one GetItem.
     pub async fn read(table: &Table) -> Result<Self, TableError> {
@@ -78,16 +83,28 @@ impl Models {
         })
     }
 
-    /// Lets the version being built answer from now on.
-    pub fn switch(&mut self) {
-        if let Some(built) = self.building.take() {
-            self.retired.push(std::mem::replace(&mut self.active, built));
-        }
+    /// Lets this version, which is being built, answer from now on.
+    ///
+    /// # Errors
+    /// When it is not the one being built.
+    pub fn switch(&mut self, model: Model) -> Result<(), NotBuilding> {
+        self.end_building(model)?;
+        self.retired.push(std::mem::replace(&mut self.active, model));
+        Ok(())
     }
 
-    /// Gives up the version being built.
-    pub fn abandon(&mut self) {
-        self.retired.extend(self.building.take());
+    /// Gives this version up, which is being built.
+    ///
+    /// # Errors
+    /// When it is not the one being built.
+    pub fn abandon(&mut self, model: Model) -> Result<(), NotBuilding> {
+        self.end_building(model)?;
+        self.retired.push(model);
+        Ok(())
+    }
+
+    fn end_building(&mut self, model: Model) -> Result<(), NotBuilding> {
+        self.building.take_if(|building| *building == model).map(|_| ()).ok_or(NotBuilding(model))
     }
 
     /// Forgets a version, whose buckets are gone.
@@ -121,12 +138,30 @@ mod tests {
     }
 
     #[test]
+    fn only_the_version_being_built_is_switched_to_or_given_up() {
+        let mut models = Models::default();
+        assert_eq!(
+            (models.switch(Model(1)), models.abandon(Model(1))),
+            (Err(NotBuilding(Model(1))), Err(NotBuilding(Model(1))))
+        );
+        models.begin();
+        let begun = models.clone();
+        for other in [Model(1), Model(3)] {
+            assert_eq!(
+                (models.switch(other), models.abandon(other)),
+                (Err(NotBuilding(other)), Err(NotBuilding(other)))
+            );
+        }
+        assert_eq!(models, begun);
+    }
+
+    #[test]
     fn a_number_is_never_used_again() {
         let mut models = Models::default();
         models.begin();
-        models.abandon();
+        assert_eq!(models.abandon(Model(2)), Ok(()));
         assert_eq!(models.begin(), Model(3));
-        models.switch();
+        assert_eq!(models.switch(Model(3)), Ok(()));
         assert_eq!(
             (models.active, models.building, models.retired.clone()),
             (Model(3), None, vec![Model(2), Model(1)])

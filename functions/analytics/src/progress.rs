@@ -1,5 +1,7 @@
 //! How far the read model is behind: the newest event that came, and the newest that was applied.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use aws_lambda_events::event::sqs::SqsEvent;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -9,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use shared::{
     consumer::BusMessage,
     runtime::{self, Function},
-    table::{Item, Key, Table, TableError, Transaction, Update},
+    table::{Item, Key, Table, TableError, Update},
     time::Timestamp,
 };
 use utoipa::ToSchema;
@@ -67,13 +69,21 @@ impl Progress {
         Ok(Self { newest_seen: seen, newest_applied: applied })
     }
 
-    /// How long before the newest event seen the newest event applied occurred, in milliseconds. An
-    /// event that was seen when none has been applied counts from its own moment to `now`.
-    pub fn lag_ms(&self, now: Timestamp) -> u128 {
-        match (self.newest_seen, self.newest_applied) {
-            (Some(seen), Some(applied)) => seen.since(applied).as_millis(),
-            (Some(seen), None) => now.since(seen).as_millis(),
-            (None, _) => 0,
+    /// How far the figures are behind at most.
+    ///
+    /// That is how long before the newest event seen the newest event applied occurred; an event that was
+    /// seen when none has been applied counts from its own moment to `now`. While events wait that were not
+    /// seen yet, the newest of them may be of this moment, so it is at least the time since the newest
+    /// applied. `None` when events wait and none was ever seen: nobody knows since when.
+    pub fn lag(&self, waiting: bool, now: Timestamp) -> Option<Duration> {
+        let seen = match (self.newest_seen, self.newest_applied) {
+            (Some(seen), Some(applied)) => seen.since(applied),
+            (Some(seen), None) => now.since(seen),
+            (None, _) => Duration::ZERO,
+        };
+        match (waiting, self.newest_applied.or(self.newest_seen)) {
+            (false, _) => Some(seen),
+            (true, newest) => newest.map(|newest| seen.max(now.since(newest))),
         }
     }
 }
@@ -95,9 +105,9 @@ async fn raise(table: &Table, stage: Stage, occurred_at: Timestamp) -> Result<()
         .set("schema", AttributeValue::N(Mark::SCHEMA.to_string()))
         .set("occurred_at_ms", AttributeValue::N(millis.to_string()))
         .require_below("occurred_at_ms", millis);
-    match table.commit(Transaction::new().update(update)).await {
+    match table.update::<Mark>(update).await {
         Err(error) if error.failed(Mark::TYPE) => Ok(()),
-        result => result,
+        result => result.map(|_| ()),
     }
 }
 

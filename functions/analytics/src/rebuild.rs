@@ -5,6 +5,11 @@
 //! before is in the log; what was being handled just then, by a function that did not know of the new
 //! version yet, is in the log before long. Each fact counts once in a version, so that the log can be
 //! read over and over until the versions agree.
+//!
+//! They are compared while events come. What a version has only grows, so it is known to lie between what
+//! was read before and what was read after: a version that is read in between must not be outside. One
+//! that is, is short of events that are on their way, or lacks them for good: the former is over by the
+//! next comparison or differs by something else, the latter stays the same.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,7 +20,6 @@ use async_trait::async_trait;
 use futures::future::{join_all, try_join_all};
 use shared::{
     event::{Envelope, PayloadError},
-    id::Id,
     retry::{Race, deciding_anew},
     table::{Item, Table, TableError},
     time::Timestamp,
@@ -23,16 +27,19 @@ use shared::{
 use uuid::Uuid;
 
 use crate::{
-    bucket::{Figures, Span},
+    bucket::Span,
     fact::Fact,
-    model::{InUse, Model, Models},
+    model::{InUse, Model, Models, NotBuilding},
     store::{self, Counted, Scope, USER_SHARDS},
 };
 
 /// Facts that are counted at the same time.
 const AT_ONCE: usize = 16;
-/// How often the log is read again while the versions differ.
+/// How often the log is read again while the versions differ by the same.
 const CATCH_UPS: u32 = 5;
+/// How often it is while what they differ by changes, until that is taken for the events on their way that it
+/// must be.
+const MOST_CATCH_UPS: u32 = 10;
 /// Events that occurred so long before a rebuild began may have come to the log after it.
 const OVERLAP: Duration = Duration::from_secs(24 * 3600);
 /// How long functions that do not know of a new version yet may be at work, and events on their way to
@@ -68,6 +75,8 @@ pub enum RebuildError {
     Log(#[from] LogError),
     #[error(transparent)]
     InUse(#[from] InUse),
+    #[error(transparent)]
+    NotBuilding(#[from] NotBuilding),
     /// The versions still differ after everything in the log was counted.
     #[error("version {built} differs from version {active}, which goes on answering:\n  {}", .differences.join("\n  "))]
     Different { active: Model, built: Model, differences: Vec<String> },
@@ -78,6 +87,13 @@ impl Race for RebuildError {
         matches!(self, Self::Table(error) if error.is_race())
     }
 }
+
+/// What a version has, by what it is of.
+type Content = BTreeMap<String, Amounts>;
+/// Where a version is outside of what another had before and after, and by how much.
+pub type Differences = BTreeMap<String, Amounts>;
+/// By what they are: `paid` in minor units, how many `payments`. Those that are 0 are left out.
+type Amounts = BTreeMap<&'static str, i128>;
 
 /// What a rebuild came to.
 #[derive(Debug, PartialEq, Eq)]
@@ -108,27 +124,37 @@ impl<'a> Rebuild<'a> {
     /// Fills a new version, or goes on with one that was begun, and lets it answer.
     ///
     /// # Errors
-    /// When the versions differ, unless that is accepted; the old one then goes on answering, and both
-    /// are kept up to date.
+    /// When the versions differ for good, unless that is accepted; the old one then goes on answering, and
+    /// both are kept up to date.
     pub async fn run(&self) -> Result<Rebuilt, RebuildError> {
-        let (model, before) = self.change(|models| (models.begin(), models.active)).await?;
+        let (model, before) = change(self.table, |models| Ok((models.begin(), models.active))).await?;
         let begun_at = Timestamp::now();
         let mut rebuilt = Rebuilt { model, before, counted: 0, unreadable: BTreeSet::new() };
         self.fill(&mut rebuilt, Timestamp::from_unix_millis(0), begun_at).await?;
-        let mut differences = Vec::new();
-        for _ in 0..CATCH_UPS {
-            tokio::time::sleep(self.settled_after).await;
-            self.fill(&mut rebuilt, begun_at.minus(OVERLAP), Timestamp::now()).await?;
-            differences = differences_between(self.table, before, model).await?;
-            if differences.is_empty() {
-                break;
-            }
-        }
-        if !differences.is_empty() && !self.accept_differences {
+        let lasting = self.catch_up(&mut rebuilt, begun_at).await?;
+        if !lasting.is_empty() && !self.accept_differences {
+            let differences = lasting.iter().map(in_words).collect();
             return Err(RebuildError::Different { active: before, built: model, differences });
         }
-        self.change(|models| models.switch()).await?;
+        change(self.table, |models| Ok(models.switch(model)?)).await?;
         Ok(rebuilt)
+    }
+
+    /// Reads the end of the log until the versions agree or the same differences last; answers with those.
+    async fn catch_up(&self, rebuilt: &mut Rebuilt, begun_at: Timestamp) -> Result<Differences, RebuildError> {
+        let mut known = Differences::new();
+        for catch_up in 1..=MOST_CATCH_UPS {
+            tokio::time::sleep(self.settled_after).await;
+            self.fill(rebuilt, begun_at.minus(OVERLAP), Timestamp::now()).await?;
+            let found = differences_between(self.table, rebuilt.before, rebuilt.model).await?;
+            let lasting: Differences =
+                found.iter().filter(|(place, by)| known.get(*place) == Some(by)).map(owned).collect();
+            if found.is_empty() || (catch_up >= CATCH_UPS && !lasting.is_empty()) {
+                return Ok(lasting);
+            }
+            known = found;
+        }
+        Ok(Differences::new())
     }
 
     /// Counts what the log has of a range.
@@ -149,16 +175,33 @@ impl<'a> Rebuild<'a> {
             }
         }
     }
+}
 
-    async fn change<T>(&self, change: impl Fn(&mut Models) -> T) -> Result<T, RebuildError> {
-        deciding_anew(async || {
-            let mut models = Models::read(self.table).await?;
-            let outcome = change(&mut models);
-            models.save(self.table).await?;
-            Ok(outcome)
-        })
-        .await
-    }
+fn owned((place, by): (&String, &Amounts)) -> (String, Amounts) {
+    (place.clone(), by.clone())
+}
+
+fn in_words((place, by): (&String, &Amounts)) -> String {
+    let by: Vec<String> = by.iter().map(|(what, amount)| format!("{amount:+} {what}")).collect();
+    format!("{place}: {}", by.join(", "))
+}
+
+async fn change<T>(table: &Table, change: impl Fn(&mut Models) -> Result<T, RebuildError>) -> Result<T, RebuildError> {
+    deciding_anew(async || {
+        let mut models = Models::read(table).await?;
+        let outcome = change(&mut models)?;
+        models.save(table).await?;
+        Ok(outcome)
+    })
+    .await
+}
+
+/// Gives up a version that is being built, which events do not go to any more; it can be removed then.
+///
+/// # Errors
+/// When it is not the one being built.
+pub async fn abandon(table: &Table, model: Model) -> Result<(), RebuildError> {
+    change(table, |models| Ok(models.abandon(model)?)).await
 }
 
 /// The facts that events tell, as the consumer reads them.
@@ -182,44 +225,61 @@ async fn count_if_new(table: &Table, model: Model, fact: &Fact) -> Result<bool, 
     .await
 }
 
-/// Where two versions differ, in words: in the business's months and categories, and in the numbers of
-/// payments and refunds of each user.
-pub async fn differences_between(table: &Table, one: Model, other: Model) -> Result<Vec<String>, TableError> {
-    let months = async |model| months(table, model).await;
-    let users = async |model| users(table, model).await;
-    let (one_months, other_months) = futures::try_join!(months(one), months(other))?;
-    let (one_users, other_users) = futures::try_join!(users(one), users(other))?;
-    let mut differences = different(&one_months, &other_months);
-    differences.extend(different(&one_users, &other_users));
-    Ok(differences)
+/// Where another version is outside of what the one that answers has, just before and just after: in the
+/// business's months and categories by shard, and in how many payments and refunds each user has.
+pub async fn differences_between(table: &Table, active: Model, other: Model) -> Result<Differences, TableError> {
+    let before = content(table, active).await?;
+    let between = content(table, other).await?;
+    let after = content(table, active).await?;
+    let places: BTreeSet<&String> = before.keys().chain(between.keys()).chain(after.keys()).collect();
+    let compared = places.into_iter().map(|place| {
+        let of = |content: &'_ Content| content.get(place).cloned().unwrap_or_default();
+        (place.clone(), outside(&of(&between), (&of(&before), &of(&after))))
+    });
+    Ok(compared.filter(|(_, by)| !by.is_empty()).collect())
 }
 
-fn different<K: Ord + std::fmt::Debug, V: PartialEq + std::fmt::Debug>(
-    one: &BTreeMap<K, V>,
-    other: &BTreeMap<K, V>,
-) -> Vec<String> {
-    let keys: BTreeSet<&K> = one.keys().chain(other.keys()).collect();
-    let pairs = keys.into_iter().map(|key| (key, one.get(key), other.get(key)));
-    pairs
-        .filter(|(_, one, other)| one != other)
-        .map(|(key, one, other)| format!("{key:?}: {one:?}, {other:?}"))
-        .collect()
+/// By how much amounts are below the lower or above the upper of two.
+fn outside(amounts: &Amounts, (before, after): (&Amounts, &Amounts)) -> Amounts {
+    let names: BTreeSet<&'static str> = amounts.keys().chain(before.keys()).chain(after.keys()).copied().collect();
+    let by = names.into_iter().map(|name| {
+        let of = |amounts: &Amounts| amounts.get(name).copied().unwrap_or_default();
+        let (amount, lowest, highest) = (of(amounts), of(before).min(of(after)), of(before).max(of(after)));
+        (name, amount - amount.clamp(lowest, highest))
+    });
+    by.filter(|(_, by)| *by != 0).collect()
 }
 
-async fn months(table: &Table, model: Model) -> Result<BTreeMap<(String, String), Figures>, TableError> {
+async fn content(table: &Table, model: Model) -> Result<Content, TableError> {
+    let (mut content, users) = futures::try_join!(months(table, model), users(table, model))?;
+    content.extend(users);
+    Ok(content)
+}
+
+async fn months(table: &Table, model: Model) -> Result<Content, TableError> {
     let parts = Scope::Business.parts();
     let reads = parts.iter().map(|part| store::all_buckets(table, model, *part, Span::Month));
-    let mut months: BTreeMap<_, Figures> = BTreeMap::new();
-    for bucket in try_join_all(reads).await?.into_iter().flatten() {
-        let total = bucket.total();
-        *months.entry((bucket.start.to_string(), bucket.category)).or_default() += total;
+    let mut months = Content::new();
+    for (shard, buckets) in try_join_all(reads).await?.into_iter().enumerate() {
+        for bucket in buckets {
+            let total = bucket.total();
+            let place = format!("the business, {}, {}, shard {shard}", bucket.start, bucket.category);
+            let amounts = [
+                ("paid", total.paid),
+                ("payments", total.payments.into()),
+                ("refunded", total.refunded),
+                ("refunds", total.refunds.into()),
+            ];
+            months.insert(place, amounts.into());
+        }
     }
     Ok(months)
 }
 
-async fn users(table: &Table, model: Model) -> Result<BTreeMap<Id, u64>, TableError> {
+async fn users(table: &Table, model: Model) -> Result<Content, TableError> {
     let users = try_join_all((0..USER_SHARDS).map(|shard| store::users(table, model, shard))).await?;
-    Ok(users.into_iter().flatten().filter_map(|user| Some((user.user_id?, user.facts))).collect())
+    let facts = users.into_iter().flatten().filter_map(|user| Some((user.user_id?, user.facts)));
+    Ok(facts.map(|(id, facts)| (format!("user {id}"), [("facts", facts.into())].into())).collect())
 }
 
 /// Removes a version that answers no more, and says how many items that were. What is left when this

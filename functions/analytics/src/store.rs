@@ -222,19 +222,23 @@ pub async fn buckets(
     table.range(&part.partition(model, span), &lowest, &highest).await
 }
 
-/// Every bucket of a part.
+/// Every bucket of a part, read consistently.
 pub async fn all_buckets(table: &Table, model: Model, part: Part, span: Span) -> Result<Vec<Bucket>, TableError> {
-    table.partition(&part.partition(model, span), " ").await
+    table.range(&part.partition(model, span), LOWEST, HIGHEST).await
 }
 
-/// How many facts each user's figures are of, for the users of one shard of a model.
+/// How many facts each user's figures are of, for the users of one shard of a model; read consistently.
 pub async fn users(table: &Table, model: Model, shard: u64) -> Result<Vec<PartVersion>, TableError> {
-    table.partition(&users_of(model, shard), " ").await
+    table.range(&users_of(model, shard), LOWEST, HIGHEST).await
 }
+
+/// All sort keys of a model begin with a digit.
+const LOWEST: &str = "0";
+const HIGHEST: &str = ":";
 
 /// Removes what a model has of one user: what is left when this ends early is found again.
 pub async fn remove_user(table: &Table, model: Model, user_id: Id) -> Result<usize, TableError> {
-    let counted: Vec<Counted> = table.partition(&counted_by(model, user_id), " ").await?;
+    let counted: Vec<Counted> = table.range(&counted_by(model, user_id), LOWEST, HIGHEST).await?;
     let mut keys: Vec<Key> = counted.iter().map(Item::key).collect();
     keys.extend(bucket_keys(table, model, Part::User(user_id)).await?);
     remove(table, &keys).await?;

@@ -20,7 +20,7 @@ use crate::{
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a provider may take to answer: one that is given up on may have sent all the same.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(8);
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(8);
 const CHARSET: &str = "UTF-8";
 
 /// SES and SNS.
@@ -65,7 +65,7 @@ impl Aws {
             .destination(Destination::builder().to_addresses(&notification.to).build())
             .message(message)
             .tags(tag);
-        request.send().await.map_or_else(outcome_of, |answer| Outcome::Sent(answer.message_id))
+        request.send().await.map_or_else(outcome_of, |answer| taken(Some(answer.message_id)))
     }
 
     async fn send_sms(&self, notification: &Notification) -> Outcome {
@@ -85,10 +85,7 @@ impl Aws {
         request: Result<aws_sdk_sns::operation::publish::builders::PublishFluentBuilder, BuildError>,
     ) -> Outcome {
         match request {
-            Ok(request) => request
-                .send()
-                .await
-                .map_or_else(outcome_of, |answer| Outcome::Sent(answer.message_id.unwrap_or_default())),
+            Ok(request) => request.send().await.map_or_else(outcome_of, |answer| taken(answer.message_id)),
             Err(error) => Outcome::Refused(Refusal::new("Malformed", error.to_string())),
         }
     }
@@ -122,6 +119,15 @@ fn push_message(notification: &Notification) -> String {
     let apple = json!({"aps": {"alert": {"title": title, "body": text}}}).to_string();
     let google = json!({"notification": {"title": title, "body": text}}).to_string();
     json!({"default": text, "APNS": apple, "APNS_SANDBOX": apple, "GCM": google}).to_string()
+}
+
+/// What an answer says that is none of an error: without the provider's name for what it took, nobody can tell
+/// what that was.
+fn taken(message_id: Option<String>) -> Outcome {
+    match message_id.filter(|id| !id.is_empty()) {
+        Some(id) => Outcome::Sent(id),
+        None => Outcome::Unknown(Refusal::new("NoMessageId", "the answer does not name the message")),
+    }
 }
 
 /// What an error says of the notification.

@@ -215,13 +215,14 @@ impl Deliveries {
     }
 }
 
+/// The provider's code alone: its own words may name the recipient.
 fn reason(failed: &Notification) -> String {
     let why = match failed.failure {
         Some(NotificationFailure::OutcomeUnknown) => "may have been sent",
         _ => "was not sent",
     };
-    let refusal = failed.refusal.as_ref().map(|refusal| format!("{}: {}", refusal.code, refusal.reason));
-    format!("notification {} {why}: {}", failed.id, refusal.unwrap_or_default())
+    let code = failed.refusal.as_ref().map(|refusal| refusal.code.as_str()).unwrap_or_default();
+    format!("notification {} {why}: {code}", failed.id)
 }
 
 /// The provider's own words stay out of the log: they may name the recipient.

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Clocks are put forward by less than this at once.
-const LONGEST_GAP_HALF_HOURS: i64 = 6;
+const LONGEST_GAP_MINUTES: i64 = 180;
 
 /// A user's preferences, as they are put: all of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
@@ -153,7 +153,9 @@ impl QuietHours {
         }
         let today = local.date();
         let day = if local.time() < self.until.0 { today } else { today.checked_add_days(Days::new(1))? };
-        time_zone.moment(day.and_time(self.until.0)).filter(|end| *end > now)
+        let end = time_zone.next_moment(day.and_time(self.until.0), now)?;
+        // Clocks that are put forward over the end may show quiet hours again.
+        self.end(time_zone, end).or(Some(end))
     }
 }
 
@@ -175,11 +177,13 @@ impl TimeZone {
         moment.with_timezone(&self.0).naive_local()
     }
 
-    /// The first moment at which clocks there show this, or show later because they were put forward.
-    fn moment(self, local: NaiveDateTime) -> Option<Timestamp> {
-        let candidates = (0..=LONGEST_GAP_HALF_HOURS).map(|step| local + TimeDelta::minutes(30 * step));
-        let found = candidates.filter_map(|local| self.0.from_local_datetime(&local).earliest()).next()?;
-        Some(Timestamp::from_unix_millis(found.timestamp_millis()))
+    /// The first moment after `now` at which clocks there show this, or show later because they were put
+    /// forward. While they are put back they show it twice.
+    fn next_moment(self, local: NaiveDateTime, now: Timestamp) -> Option<Timestamp> {
+        let candidates = (0..=LONGEST_GAP_MINUTES).map(|minutes| local + TimeDelta::minutes(minutes));
+        let shown = candidates.map(|local| self.0.from_local_datetime(&local));
+        let moments = shown.flat_map(|shown| [shown.earliest(), shown.latest()]).flatten();
+        moments.map(|moment| Timestamp::from_unix_millis(moment.timestamp_millis())).find(|moment| *moment > now)
     }
 }
 
@@ -266,6 +270,14 @@ mod tests {
     }
 
     #[test]
+    fn quiet_hours_hold_in_both_of_the_hours_that_the_clock_shows_twice() {
+        let zurich = quiet("Europe/Zurich", "22:00", "02:30");
+        assert_eq!(until(&zurich, "2026-10-25T00:15:00Z").as_deref(), Some("2026-10-25T00:30:00.000Z"));
+        assert_eq!(until(&zurich, "2026-10-25T00:45:00Z"), None);
+        assert_eq!(until(&zurich, "2026-10-25T01:15:00Z").as_deref(), Some("2026-10-25T01:30:00.000Z"));
+    }
+
+    #[test]
     fn opting_out_of_a_channel_is_opting_out_of_all_its_categories() {
         let preferences: Preferences = serde_json::from_value(json!({
             "opt_out": [{"channel": "sms"}, {"channel": "email", "category": "orders"}]
@@ -277,21 +289,44 @@ mod tests {
         assert!(!preferences.opted_out(Channel::Push, Category::Orders));
     }
 
+    /// Minutes since 2026-01-01T00:00:00Z: any of two years, and those around which clocks are put forward and
+    /// back.
+    fn minutes() -> impl Strategy<Value = i64> {
+        let changes = [
+            "2026-03-29T01:00",
+            "2026-10-25T01:00",
+            "2026-03-08T07:00",
+            "2026-11-01T06:00",
+            "2026-04-04T15:00",
+            "2026-10-03T15:30",
+        ];
+        let of = |text: &str| (moment(&format!("{text}:00Z")).unix_millis() - NEW_YEAR) / 60_000;
+        let changes: Vec<i64> = changes.into_iter().map(of).collect();
+        prop_oneof![0i64..1_000_000, (prop::sample::select(changes), -150i64..150).prop_map(|(change, by)| change + by)]
+    }
+
+    const NEW_YEAR: i64 = 1_767_225_600_000;
+
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1024))]
+
         #[test]
-        fn quiet_hours_end_within_a_day_and_then_it_is_not_quiet(
-            minute in 0i64..1_000_000, from in 0u32..1440, until in 0u32..1440,
+        fn quiet_hours_end_at_the_first_minute_at_which_the_users_clock_shows_none(
+            minute in minutes(), from in 0u32..1440, until in 0u32..1440,
             zone in prop::sample::select(vec!["UTC", "Europe/Zurich", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu"]),
         ) {
             prop_assume!(from != until);
             let text = |minute: u32| format!("{:02}:{:02}", minute / 60, minute % 60);
             let preferences = quiet(zone, &text(from), &text(until));
-            let now = Timestamp::from_unix_millis(1_767_225_600_000 + minute * 60_000);
-            if let Some(end) = preferences.quiet_until(Channel::Sms, now) {
-                prop_assert!(end > now && end.since(now).as_secs() <= 26 * 3600);
-                let local = preferences.time_zone.local(end).time();
-                prop_assert!(local >= preferences.quiet_hours.as_ref().unwrap().until.0);
-            }
+            let at = |minute: i64| Timestamp::from_unix_millis(NEW_YEAR + minute * 60_000);
+            let is_quiet = |minute: i64| {
+                let local = preferences.time_zone.local(at(minute)).time();
+                let shown = local.hour() * 60 + local.minute();
+                if from < until { (from..until).contains(&shown) } else { shown >= from || shown < until }
+            };
+            let end = (minute..minute + 52 * 60).find(|minute| !is_quiet(*minute)).unwrap();
+            let expected = (end > minute).then(|| at(end));
+            prop_assert_eq!(preferences.quiet_until(Channel::Sms, at(minute)), expected);
         }
     }
 }

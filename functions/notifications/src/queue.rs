@@ -79,7 +79,7 @@ impl Sqs {
         let seconds = i32::try_from(delay.as_millis().div_ceil(1000)).unwrap_or(i32::MAX);
         let request = self.client.send_message().queue_url(url).message_body(body).delay_seconds(seconds);
         let answer = request.send().await.map_err(|error| failed(name, DisplayErrorContext(error)))?;
-        Ok(answer.message_id.unwrap_or_default())
+        answer.message_id.ok_or_else(|| failed(name, "it does not name the message"))
     }
 }
 

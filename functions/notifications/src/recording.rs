@@ -44,6 +44,14 @@ impl KeyedRequest {
         &self.name
     }
 
+    /// What became of it before, if this is what is stored under its name.
+    pub fn judged_by(&self, origin: &Origin) -> Recorded {
+        match origin.fingerprint.as_ref() == Some(&self.fingerprint) {
+            true => Recorded::Duplicate(origin.notification_id),
+            false => Recorded::Conflict,
+        }
+    }
+
     /// The request that this caller calls so.
     ///
     /// # Errors
@@ -120,9 +128,7 @@ async fn store_chunk(
                     let Some((key, origin)) = key.and_then(|key| Some((key, before.get(&key.name)?))) else {
                         return true;
                     };
-                    let same = origin.fingerprint.as_ref() == Some(&key.fingerprint);
-                    let outcome = if same { Recorded::Duplicate(origin.notification_id) } else { Recorded::Conflict };
-                    outcomes.push((*index, outcome));
+                    outcomes.push((*index, key.judged_by(origin)));
                     false
                 });
             }

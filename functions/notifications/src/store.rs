@@ -81,12 +81,16 @@ impl Item for Origin {
     const TYPE: &'static str = "origin";
 
     fn key(&self) -> Key {
-        Key::new(format!("ORIGIN#{}", self.name), "ORIGIN")
+        origin_key(&self.name)
     }
 
     fn expires_at(&self) -> Option<Timestamp> {
         Some(self.requested_at.plus(RETENTION))
     }
+}
+
+fn origin_key(name: &str) -> Key {
+    Key::new(format!("ORIGIN#{name}"), "ORIGIN")
 }
 
 /// Stores a new notification, and asks for its delivery unless quiet hours hold it back.
@@ -134,13 +138,20 @@ pub async fn recipient(table: &Table, user_id: Id) -> Result<Option<Recipient>, 
     table.get(&recipient_key(user_id)).await
 }
 
-/// What is known of these users, in no order: one BatchGetItem for each hundred.
+/// What there is under these names, in no order, read consistently: one BatchGetItem for each hundred, and
+/// none without a name.
+pub async fn origins(table: &Table, names: impl Iterator<Item = &str>) -> Result<Vec<Origin>, TableError> {
+    let keys: Vec<Key> = names.map(origin_key).collect();
+    table.get_many_consistently(&keys).await
+}
+
+/// What is known of these users, in no order, read consistently: one BatchGetItem for each hundred.
 pub async fn recipients(table: &Table, user_ids: impl Iterator<Item = Id>) -> Result<Vec<Recipient>, TableError> {
     let mut ids: Vec<Id> = user_ids.collect();
     ids.sort();
     ids.dedup();
     let keys: Vec<Key> = ids.into_iter().map(recipient_key).collect();
-    table.get_many(&keys).await
+    table.get_many_consistently(&keys).await
 }
 
 /// Some of the admins, by when they became users: one Query.

@@ -47,6 +47,15 @@ pub async fn rebuild(stack: &Stack, accept_differences: bool) -> Result<()> {
     Ok(())
 }
 
+/// Gives up a version that is being built.
+pub async fn abandon(stack: &Stack, version: u32) -> Result<()> {
+    rebuild::abandon(&stack.table("analytics"), Model(version)).await?;
+    println!(
+        "Version {version} is given up. When nothing feeds it any more, in a minute, remove it: remove-analytics --version {version}"
+    );
+    Ok(())
+}
+
 /// Removes a version that answers no more.
 pub async fn remove(stack: &Stack, version: u32) -> Result<()> {
     let removed = rebuild::remove(&stack.table("analytics"), Model(version)).await?;

@@ -105,6 +105,15 @@ enum Command {
         #[arg(long)]
         accept_differences: bool,
     },
+    /// Give up the version of the read model of analytics that an interrupted rebuild has left being built.
+    /// Events do not go to it any more; remove it then.
+    AbandonAnalytics {
+        #[arg(long)]
+        stack: String,
+        /// The number of the version.
+        #[arg(long)]
+        version: u32,
+    },
     /// Remove a version of the read model of analytics that answers no more.
     RemoveAnalytics {
         #[arg(long)]
@@ -211,6 +220,9 @@ async fn run(command: Command) -> Result<()> {
         Command::RevokeApiKey { stack, id } => api_keys::revoke(&Stack::connect(&stack)?, id).await?,
         Command::RebuildAnalytics { stack, accept_differences } => {
             analytics_model::rebuild(&Stack::connect(&stack)?, accept_differences).await?;
+        }
+        Command::AbandonAnalytics { stack, version } => {
+            analytics_model::abandon(&Stack::connect(&stack)?, version).await?;
         }
         Command::RemoveAnalytics { stack, version } => {
             analytics_model::remove(&Stack::connect(&stack)?, version).await?;

@@ -13,7 +13,7 @@ use futures::future::join_all;
 use lambda_runtime::LambdaEvent;
 use uuid::Uuid;
 
-use super::{ConsumerError, Delivery, InboxItem, Outcome, begins_by, unwrapped};
+use super::{ConsumerError, Delivery, InboxItem, Outcome, TOO_LATE, begins_by, unwrapped};
 use crate::{
     event::Envelope,
     failure::{FailureRecord, Failures},
@@ -107,7 +107,7 @@ impl runtime::Function for Batches {
                 Err(error) => failed(&message, &error),
             }
         }
-        let outcomes = handle_until(&*self.consumer, deliveries, begins_by(event.context.deadline)).await;
+        let outcomes = handle_until(&*self.consumer, deliveries, begins_by(event.context.deadline, TOO_LATE)).await;
         for (message, outcome) in messages.iter().zip(outcomes) {
             if let Err(error) = outcome {
                 failed(message, &error);

@@ -82,7 +82,8 @@ impl Table {
     }
 
     /// Up to `limit` items of one index partition whose sort key is at or below `up_to`, lowest first,
-    /// beginning behind `after`, and where to go on if there are more: one Query.
+    /// beginning behind `after`, and where to go on if there are more: one Query. An item that cannot be
+    /// read is told in the log and left out, so that it does not hold up those behind it.
     pub async fn due<T: Item>(
         &self,
         index: &str,
@@ -104,8 +105,9 @@ impl Table {
             .send()
             .await
             .map_err(TableError::unavailable)?;
-        let items = answer.items.unwrap_or_default().into_iter().map(from_attributes).collect::<Result<_, _>>()?;
-        Ok((items, answer.last_evaluated_key.map(Position)))
+        let items = answer.items.unwrap_or_default().into_iter().map(from_attributes);
+        let readable = items.filter_map(|item| item.inspect_err(|error| tracing::error!(%error, "left out")).ok());
+        Ok((readable.collect(), answer.last_evaluated_key.map(Position)))
     }
 
     /// The items of one partition of the table with sort keys from `lowest` to `highest`, lowest

@@ -1,4 +1,5 @@
 use std::{
+    collections::HashMap,
     iter::Cycle,
     sync::{Arc, Mutex},
     time::Duration,
@@ -17,7 +18,10 @@ use aws_smithy_runtime_api::client::{
 };
 use aws_smithy_types::body::SdkBody;
 use dynoxide::DynoxideError;
-use serde::de::DeserializeOwned;
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use serde_json::{Value, json};
 use shared::{event::Envelope, table::Table};
 
@@ -26,11 +30,29 @@ use shared::{event::Envelope, table::Table};
 pub struct Database {
     engine: Arc<dynoxide::Database>,
     calls: Arc<Mutex<Vec<String>>>,
+    read: Arc<Mutex<Read>>,
     fault: Arc<Mutex<Option<Fault>>>,
     pauses: Arc<Mutex<Cycle<IntoIter<u8>>>>,
     latency: Arc<Mutex<Duration>>,
     stream: Arc<Mutex<Vec<Value>>>,
     attempted: Arc<Mutex<Vec<Value>>>,
+}
+
+/// What calls have read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Read {
+    pub items: usize,
+    /// Of the answers, which have items as JSON in DynamoDB's notation.
+    pub bytes: usize,
+}
+
+/// As much of an answer as says how many items are in it.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Found {
+    item: Option<IgnoredAny>,
+    count: Option<usize>,
+    responses: Option<HashMap<String, Vec<IgnoredAny>>>,
 }
 
 /// What goes wrong with the next calls.
@@ -65,6 +87,7 @@ impl Database {
         Self {
             engine,
             calls: Arc::default(),
+            read: Arc::default(),
             fault: Arc::default(),
             latency: Arc::default(),
             pauses: Arc::new(Mutex::new(Vec::new().into_iter().cycle())),
@@ -96,6 +119,19 @@ impl Database {
         std::mem::take(&mut self.calls.lock().unwrap())
     }
 
+    /// What has been read since the last time this was asked.
+    pub fn read(&self) -> Read {
+        std::mem::take(&mut self.read.lock().unwrap())
+    }
+
+    fn count(&self, answer: &str) {
+        let found: Found = serde_json::from_str(answer).unwrap();
+        let batch = found.responses.into_iter().flatten().map(|(_, items)| items.len()).sum::<usize>();
+        let mut read = self.read.lock().unwrap();
+        read.items += usize::from(found.item.is_some()) + found.count.unwrap_or(0) + batch;
+        read.bytes += answer.len();
+    }
+
     pub fn inject(&self, fault: Fault) {
         *self.fault.lock().unwrap() = Some(fault);
     }
@@ -110,8 +146,8 @@ impl Database {
         *self.pauses.lock().unwrap() = pauses.into_iter().cycle();
     }
 
-    /// Lets every call take this long, half of it before it has its effect: for tests on a paused clock.
-    pub fn take(&self, latency: Duration) {
+    /// Has every call take so long, by tokio's clock.
+    pub fn slow_down(&self, latency: Duration) {
         *self.latency.lock().unwrap() = latency;
     }
 
@@ -201,7 +237,12 @@ impl Database {
             return lost();
         }
         match result {
-            Ok(body) => (200, body),
+            Ok(body) => {
+                if ["GetItem", "BatchGetItem", "Query"].contains(&&*operation) {
+                    self.count(&body);
+                }
+                (200, body)
+            }
             Err(error) => (error.status_code(), error.to_json()),
         }
     }

@@ -14,6 +14,6 @@ mod functions;
 mod samples;
 
 pub use api::{Answer, Api, api_key, identity, identity_accepting_keys, signed, token};
-pub use database::{Database, Fault};
+pub use database::{Database, Fault, Read};
 pub use functions::{Behaviour, Functions};
 pub use samples::Samples;

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -27,6 +27,9 @@ use crate::{
 };
 
 pub const PATHS: &[&str] = &["/api/analytics/health/detailed"];
+
+/// How far the figures may be behind in a healthy service.
+const LAG_LIMIT: Duration = Duration::from_secs(5 * 60);
 
 #[derive(Clone)]
 struct Sources {
@@ -77,8 +80,8 @@ struct ReadModel {
 struct Lag {
     #[serde(flatten)]
     progress: Progress,
-    /// How much later the newest event seen occurred than the newest applied.
-    milliseconds: u128,
+    /// How far the figures are behind, at most; `null` when events wait and none was ever seen.
+    milliseconds: Option<u128>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -91,7 +94,8 @@ struct Cache {
 }
 
 /// `GET /api/analytics/health/detailed`: how far the read model is behind, how many answers could be
-/// given again, and how full the queue is. 503 when the table does not answer.
+/// given again, and how full the queue is. It is degraded with dead letters, a queue that does not answer,
+/// or a lag above [`LAG_LIMIT`]; 503 when the table does not answer.
 #[utoipa::path(
     get,
     path = shared::openapi::at(PATHS),
@@ -99,16 +103,32 @@ struct Cache {
 )]
 async fn detailed(State(sources): State<Sources>, caller: Caller) -> Result<Response, Problem> {
     caller.must_have_scope(KeyScope::AnalyticsRead)?;
-    let (figures, queue) = tokio::join!(figures(&sources.table, Timestamp::now()), sources.queue.depth());
-    let figures = figures.inspect_err(|error| tracing::error!(%error, "unhealthy")).ok();
+    let now = Timestamp::now();
+    let (figures, queue) = tokio::join!(figures(&sources.table, now), sources.queue.depth());
     let queue = queue.inspect_err(|error| tracing::warn!(%error, "the queue's depth is missing")).ok();
+    let figures = figures.inspect_err(|error| tracing::error!(%error, "unhealthy")).ok();
+    let figures = figures.map(|figures| figures.with_lag(queue.is_some_and(|depth| depth.waiting > 0), now));
     let (code, status) = match (&figures, queue) {
         (None, _) => (StatusCode::SERVICE_UNAVAILABLE, HealthStatus::Unhealthy),
-        (Some(_), Some(QueueDepth { dead_letters: 0, .. })) => (StatusCode::OK, HealthStatus::Healthy),
+        (Some(figures), Some(QueueDepth { dead_letters: 0, .. })) if !figures.is_behind() => {
+            (StatusCode::OK, HealthStatus::Healthy)
+        }
         (Some(_), _) => (StatusCode::OK, HealthStatus::Degraded),
     };
     let health = Health { status, service: SERVICE.to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() };
     Ok((code, Json(Detailed { health, figures, queue })).into_response())
+}
+
+impl Figures {
+    /// The same, with how far they are behind, be there events waiting or not.
+    fn with_lag(mut self, waiting: bool, now: Timestamp) -> Self {
+        self.lag.milliseconds = self.lag.progress.lag(waiting, now).map(|lag| lag.as_millis());
+        self
+    }
+
+    fn is_behind(&self) -> bool {
+        self.lag.milliseconds.is_none_or(|lag| lag > LAG_LIMIT.as_millis())
+    }
 }
 
 async fn figures(table: &Table, now: Timestamp) -> Result<Figures, TableError> {
@@ -121,7 +141,7 @@ async fn figures(table: &Table, now: Timestamp) -> Result<Figures, TableError> {
     let asked = used.hits + used.misses;
     Ok(Figures {
         read_model: ReadModel { version: models.active, building: models.building, facts: version.facts },
-        lag: Lag { milliseconds: progress.lag_ms(now), progress },
+        lag: Lag { progress, milliseconds: None },
         cache: Cache { hours: RATE_HOURS, used, rate: (asked > 0).then(|| used.hits as f64 / asked as f64) },
     })
 }

@@ -23,9 +23,9 @@ async fn told() -> World {
 async fn an_answer_is_given_again_without_reading_the_figures() {
     let world = told().await;
     let first = world.ask(&flow("user")).await;
-    assert_eq!(world.database.calls(), ["GetItem", "GetItem", "GetItem", "Query", "TransactWriteItems"]);
+    assert_eq!(world.database.calls(), ["GetItem", "GetItem", "GetItem", "Query", "UpdateItem", "TransactWriteItems"]);
     let again = world.ask(&flow("user")).await;
-    assert_eq!(world.database.calls(), ["GetItem", "GetItem", "GetItem", "TransactWriteItems"]);
+    assert_eq!(world.database.calls(), ["GetItem", "GetItem", "GetItem", "UpdateItem"]);
     assert_eq!((&first["cached"], &again["cached"]), (&json!(false), &json!(true)));
     assert_eq!(with(&again, "cached", false), first);
 }
@@ -36,7 +36,10 @@ async fn the_businesss_answer_is_kept_for_the_sum_of_its_shards() {
     world.ask_business(&flow("business")).await;
     let mut calls = world.database.calls();
     calls.sort();
-    let expected = ["BatchGetItem", "GetItem", "GetItem"].into_iter().chain(["Query"; 8]).chain(["TransactWriteItems"]);
+    let expected = ["BatchGetItem", "GetItem", "GetItem"]
+        .into_iter()
+        .chain(["Query"; 8])
+        .chain(["TransactWriteItems", "UpdateItem"]);
     assert_eq!(calls, expected.collect::<Vec<_>>());
     assert_eq!(world.ask_business(&flow("business")).await["cached"], true);
 }

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use analytics::{
     consumers::payment_events,
@@ -12,6 +12,7 @@ use shared::{
     consumer,
     id::Id,
     table::Transaction,
+    time::Timestamp,
 };
 use testing::{Answer, Api, Fault};
 
@@ -97,6 +98,25 @@ async fn events_that_were_seen_and_not_applied_are_a_lag_from_the_first_on() {
     let lag = detailed(&world, Ok(EMPTY)).await.body["lag"].clone();
     assert_eq!((&lag["newest_seen"], &lag["newest_applied"]), (&json!("2026-01-15T10:00:00.000Z"), &Value::Null));
     assert!(lag["milliseconds"].as_u64().unwrap() > 0);
+}
+
+#[tokio::test]
+async fn a_consumer_that_has_stopped_is_a_lag_and_beyond_five_minutes_a_degraded_service() {
+    let waiting = Ok(QueueDepth { waiting: 3, in_flight: 0, dead_letters: 0 });
+    for (minutes, status) in [(1, "healthy"), (20, "degraded")] {
+        let world = world();
+        let at = Timestamp::now().minus(Duration::from_secs(minutes * 60));
+        deliver(&world, &[body(&Entry { at, ..paid(1, 7, "books", 100, "2026-01-15T10:00:00Z") })]).await;
+        // All that came was applied; what waits was seen by nobody.
+        let idle = detailed(&world, Ok(EMPTY)).await.body;
+        assert_eq!((&idle["status"], &idle["lag"]["milliseconds"]), (&json!("healthy"), &json!(0)));
+        let stopped = detailed(&world, waiting.clone()).await.body;
+        let lag = stopped["lag"]["milliseconds"].as_u64().unwrap();
+        assert!((minutes * 60_000..minutes * 60_000 + 30_000).contains(&lag), "{lag}");
+        assert_eq!(stopped["status"], status);
+    }
+    let never = detailed(&world(), waiting).await.body;
+    assert_eq!((&never["status"], &never["lag"]["milliseconds"]), (&json!("degraded"), &Value::Null));
 }
 
 #[tokio::test]

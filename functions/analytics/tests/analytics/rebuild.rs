@@ -2,15 +2,19 @@
 
 use std::{
     collections::BTreeMap,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
 use analytics::{
-    model::{InUse, Model, Models},
-    rebuild::{EventLog, LogError, LogPage, Rebuild, RebuildError, Rebuilt, differences_between, remove},
+    model::{InUse, Model, Models, NotBuilding},
+    rebuild::{EventLog, LogError, LogPage, Rebuild, RebuildError, Rebuilt, abandon, differences_between, remove},
 };
 use events::{consumers::all_events::AllEvents, entry::LoggedEvent, store as log_store};
+use futures::future::join_all;
 use proptest::prelude::*;
 use serde_json::Value;
 use shared::{
@@ -291,6 +295,103 @@ async fn an_event_that_nobody_can_read_does_not_hold_up_the_others() {
     shop.tell(&paid(2, 7, "books", 100, "2026-02-10T10:00:00Z")).await;
     let rebuilt = shop.rebuild().await.unwrap();
     assert_eq!((rebuilt.counted, rebuilt.unreadable), (1, [broken.id].into()));
+}
+
+/// Customers who go on paying while something else is done, each payment counted and then logged. Answers with
+/// the events, the last of which may be half handled.
+async fn while_busy<T>(shop: &Shop, customers: u64, work: impl Future<Output = T>) -> (T, Vec<Envelope>) {
+    let events = Mutex::new(Vec::new());
+    let customer = async |user: u64| {
+        for n in 0.. {
+            let entry = paid(1_000 * user + n, user, "toys", 500, "2026-02-10T10:00:00Z");
+            let event = Entry { at: Timestamp::now(), ..entry }.event();
+            events.lock().unwrap().push(event.clone());
+            shop.world.deliver(&event).await;
+            logged(&shop.log.table, &event).await;
+        }
+    };
+    let done = tokio::select! {
+        done = work => done,
+        _ = join_all((1..=customers).map(customer)) => unreachable!(),
+    };
+    (done, events.into_inner().unwrap())
+}
+
+#[tokio::test]
+async fn a_rebuild_of_a_shop_that_never_rests_ends_and_the_versions_agree() {
+    let shop = shop();
+    for entry in history() {
+        shop.tell(&entry).await;
+    }
+    shop.world.database.interleave(vec![1, 0, 2]);
+    let (rebuilt, events) = while_busy(&shop, 4, shop.rebuild()).await;
+    shop.world.database.interleave(vec![]);
+    assert_eq!(rebuilt.unwrap().model, Model(2));
+    assert!(events.len() > 20, "{}", events.len());
+    for event in &events {
+        shop.world.deliver(event).await;
+    }
+    let counted = shop.items(2).into_keys().filter(|(pk, _)| pk.ends_with("COUNTED")).count();
+    assert_eq!(counted, 68 + events.len());
+}
+
+#[tokio::test]
+async fn what_the_log_lacks_is_found_though_the_shop_never_rests() {
+    let shop = shop();
+    for entry in history() {
+        shop.tell(&entry).await;
+    }
+    // The old version has what the log has not, of a user who pays no more.
+    shop.world.deliver(&paid(1_000, 70, "toys", 500, "2026-02-10T10:00:00Z").event()).await;
+    shop.world.database.interleave(vec![1, 0, 2]);
+    let (rebuilt, _) = while_busy(&shop, 1, shop.rebuild()).await;
+    let text = rebuilt.unwrap_err().to_string();
+    assert!(text.contains("user 70: -1 facts"), "{text}");
+    assert_eq!(shop.models().await.active, Model(1));
+}
+
+#[tokio::test]
+async fn a_version_that_is_given_up_is_not_switched_to_and_can_be_removed() {
+    let mut shop = shop();
+    for entry in history() {
+        shop.tell(&entry).await;
+    }
+    let table = shop.world.table.clone();
+    shop.log.meanwhile = Some(Box::new(move || {
+        let table = table.clone();
+        Box::pin(async move { abandon(&table, Model(2)).await.unwrap() })
+    }));
+    let error = shop.rebuild().await.unwrap_err();
+    assert!(matches!(error, RebuildError::NotBuilding(NotBuilding(Model(2)))), "{error}");
+    let models = shop.models().await;
+    assert_eq!((models.active, models.building, models.retired), (Model(1), None, vec![Model(2)]));
+    assert!(matches!(abandon(&shop.world.table, Model(2)).await, Err(RebuildError::NotBuilding(_))));
+    assert!(remove(&shop.world.table, Model(2)).await.unwrap() > 0);
+    assert_eq!(shop.items(2).len(), 0);
+    shop.log.meanwhile = None;
+    assert_eq!(shop.rebuild().await.unwrap().model, Model(3));
+}
+
+#[tokio::test]
+async fn a_run_switches_to_the_version_that_it_built_and_to_no_other() {
+    let mut shop = shop();
+    for entry in history() {
+        shop.tell(&entry).await;
+    }
+    // Meanwhile the version is given up, and another run begins the next one.
+    let table = shop.world.table.clone();
+    shop.log.meanwhile = Some(Box::new(move || {
+        let table = table.clone();
+        Box::pin(async move {
+            abandon(&table, Model(2)).await.unwrap();
+            let mut models = Models::read(&table).await.unwrap();
+            models.begin();
+            models.save(&table).await.unwrap();
+        })
+    }));
+    assert!(matches!(shop.rebuild().await, Err(RebuildError::NotBuilding(NotBuilding(Model(2))))));
+    let models = shop.models().await;
+    assert_eq!((models.active, models.building), (Model(1), Some(Model(3))));
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Delivers what is asked for.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use shared::{
     aws::ConfigError,
@@ -10,7 +12,10 @@ use shared::{
 };
 use tracing::Instrument;
 
-use crate::delivery::{Deliveries, DeliveryMessage};
+use crate::{
+    aws_provider::ANSWER_TIMEOUT,
+    delivery::{Deliveries, DeliveryMessage},
+};
 
 pub struct DeliveryRequests {
     pub deliveries: Deliveries,
@@ -21,6 +26,9 @@ pub fn function() -> Result<Box<dyn Function>, ConfigError> {
     Ok(consumer::messages(DeliveryRequests { deliveries: Deliveries::from_env()? }))
 }
 
+/// What a delivery takes beside the provider's answer: two reads, a claim and a record.
+const BESIDE_THE_PROVIDER: Duration = Duration::from_secs(4);
+
 #[async_trait]
 impl MessageHandler for DeliveryRequests {
     async fn handle(&self, body: &str) -> Result<(), ConsumerError> {
@@ -29,5 +37,9 @@ impl MessageHandler for DeliveryRequests {
         let context = Context::of_event(&event.correlation_id, event.id);
         let span = tracing::info_span!("delivery", correlation_id = %context.correlation_id, event_id = %event.id);
         context.scope(self.deliveries.deliver(&message, Timestamp::now()).instrument(span)).await
+    }
+
+    fn takes(&self) -> Duration {
+        ANSWER_TIMEOUT + BESIDE_THE_PROVIDER
     }
 }

@@ -1,6 +1,7 @@
 //! Tells users, and admins, what has happened.
 
 use async_trait::async_trait;
+use futures::{StreamExt, TryStreamExt, stream};
 use shared::{
     aws::ConfigError,
     consumer::{self, Consumer, ConsumerError, Delivery},
@@ -17,6 +18,9 @@ use crate::{
     recipient::Recipient,
     store,
 };
+
+/// Admins who are told at the same time.
+const ADMINS_AT_ONCE: usize = 8;
 
 pub struct DomainEvents {
     pub notifications: Notifications,
@@ -70,10 +74,12 @@ impl DomainEvents {
         if admins.is_empty() {
             return Err(ConsumerError::Rejected("no admin is known who could be told".into()));
         }
-        for admin in admins {
-            let drafts = occasion.drafts(&self.notifications.library, &admin, now).map_err(words)?;
-            tell(&self.notifications.table, occasion, drafts, Transaction::new, now).await?;
-        }
+        let Notifications { table, library } = &self.notifications;
+        let told = admins.into_iter().map(|admin| async move {
+            let drafts = occasion.drafts(library, &admin, now).map_err(words)?;
+            Ok::<_, ConsumerError>(tell(table, occasion, drafts, Transaction::new, now).await?)
+        });
+        stream::iter(told).buffer_unordered(ADMINS_AT_ONCE).try_collect::<()>().await?;
         self.let_pass(delivery).await
     }
 

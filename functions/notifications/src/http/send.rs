@@ -42,7 +42,14 @@ async fn send(
     caller.must_have_scope(Scope::NotificationsSend)?;
     let now = Timestamp::now();
     let recipient = store::recipient(&notifications.table, new.user_id).await?;
-    let draft = compose(&notifications.library, recipient.as_ref(), &new, now)?;
+    let draft = match compose(&notifications.library, recipient.as_ref(), &new, now) {
+        Ok(draft) => draft,
+        // What was accepted stays accepted, whatever became of the user since.
+        Err(reason) => {
+            let earlier = idempotency.earlier(&notifications.table, &new).await?;
+            return earlier.map(Once::Again).ok_or_else(|| reason.into());
+        }
+    };
     let request = |id| {
         let notification = Notification::new(id, draft.clone(), now);
         Ok((store::insertion(&notification), Accepted::from(&notification)))

@@ -8,6 +8,8 @@ use shared::{
     auth::{Caller, Scope},
     http::{Endpoint, FieldError, Problem, Valid, read_element, routes, within},
     id::Id,
+    idempotency::Idempotency,
+    table::Table,
     time::Timestamp,
 };
 use utoipa::ToSchema;
@@ -17,7 +19,7 @@ use crate::{
     composing::{NewNotification, NotTold, compose},
     recipient::Recipient,
     recording::{self, KeyedRequest, Order, Recorded},
-    store,
+    store::{self, Origin},
 };
 
 pub const PATHS: &[&str] = &["/api/notifications/send-batch"];
@@ -98,23 +100,26 @@ struct Request {
 async fn send_batch(
     State(notifications): State<Notifications>,
     caller: Caller,
+    idempotency: Idempotency,
     Valid(batch): Valid<Batch>,
 ) -> Result<Json<Outcomes>, Problem> {
     caller.must_have_scope(Scope::NotificationsSend)?;
-    let (requests, mut outcomes) = read(&caller.subject(), batch.notifications);
+    let sender = Sender { name: caller.subject(), idempotency };
+    let (requests, mut outcomes) = read(&sender, batch.notifications);
     let known = store::recipients(&notifications.table, requests.iter().map(|request| request.new.user_id)).await?;
     let known: HashMap<Id, Recipient> = known.into_iter().map(|recipient| (recipient.user_id, recipient)).collect();
     let now = Timestamp::now();
-    let (mut indexes, mut orders) = (Vec::new(), Vec::new());
+    let (mut indexes, mut orders, mut refused) = (Vec::new(), Vec::new(), Vec::new());
     for Request { index, new, key } in requests {
         match compose(&notifications.library, known.get(&new.user_id), &new, now) {
             Ok(draft) => {
                 indexes.push(index);
                 orders.push(Order { draft, key });
             }
-            Err(reason) => outcomes.push(not_told(index, reason)?),
+            Err(reason) => refused.push((index, key, reason)),
         }
     }
+    outcomes.extend(unless_recorded(&notifications.table, refused).await?);
     let recorded = recording::record(&notifications.table, &orders, now).await?;
     outcomes.extend(indexes.into_iter().zip(recorded).map(|(index, recorded)| outcome(index, recorded)));
     if outcomes.iter().all(|outcome| outcome.status == Status::Unavailable) {
@@ -123,12 +128,36 @@ async fn send_batch(
     Ok(Json(summed_up(outcomes)))
 }
 
+/// The outcomes of what cannot be told. What was accepted before, under its key, stays accepted, whatever
+/// became of the user since.
+async fn unless_recorded(
+    table: &Table,
+    refused: Vec<(usize, Option<KeyedRequest>, NotTold)>,
+) -> Result<Vec<Outcome>, Problem> {
+    let names = refused.iter().filter_map(|(_, key, _)| key.as_ref()).map(KeyedRequest::name);
+    let recorded = store::origins(table, names).await?;
+    let recorded: HashMap<&str, &Origin> = recorded.iter().map(|origin| (origin.name.as_str(), origin)).collect();
+    let outcomes = refused.into_iter().map(|(index, key, reason)| {
+        match key.as_ref().and_then(|key| Some((key, *recorded.get(key.name())?))) {
+            Some((key, origin)) => Ok(outcome(index, key.judged_by(origin))),
+            None => not_told(index, reason),
+        }
+    });
+    outcomes.collect()
+}
+
+/// Who sends a batch, and under which key.
+struct Sender {
+    name: String,
+    idempotency: Idempotency,
+}
+
 /// What could be read, and the outcomes of what could not.
-fn read(caller: &str, elements: Vec<Value>) -> (Vec<Request>, Vec<Outcome>) {
+fn read(sender: &Sender, elements: Vec<Value>) -> (Vec<Request>, Vec<Outcome>) {
     let (mut requests, mut outcomes) = (Vec::new(), Vec::new());
     let mut keys = HashSet::new();
     for (index, element) in elements.into_iter().enumerate() {
-        match accept(caller, element) {
+        match accept(sender, index, element) {
             Ok((_, Some(key))) if !keys.insert(key.name().to_owned()) => {
                 outcomes.push(rejected(index, vec![key_error("is another's in this batch")]));
             }
@@ -139,14 +168,22 @@ fn read(caller: &str, elements: Vec<Value>) -> (Vec<Request>, Vec<Outcome>) {
     (requests, outcomes)
 }
 
-fn accept(caller: &str, mut element: Value) -> Result<(NewNotification, Option<KeyedRequest>), Vec<FieldError>> {
+/// A notification and its key: its own, or one made of the batch's `Idempotency-Key` and its index.
+fn accept(
+    sender: &Sender,
+    index: usize,
+    mut element: Value,
+) -> Result<(NewNotification, Option<KeyedRequest>), Vec<FieldError>> {
     let key = element.as_object_mut().and_then(|fields| fields.remove(KEY)).filter(|key| !key.is_null());
     let new: NewNotification = read_element(&element)?;
-    let Some(key) = key else { return Ok((new, None)) };
-    let text = key.as_str().filter(|text| (1..=MAX_KEY_LENGTH).contains(&text.len()));
-    let text = text.ok_or_else(|| vec![key_error("a text of 1 to 255 bytes")])?;
-    let keyed = KeyedRequest::new(caller, text, &new).map_err(|error| vec![key_error(&error.to_string())])?;
-    Ok((new, Some(keyed)))
+    let text = match key {
+        None => sender.idempotency.part(index),
+        Some(Value::String(text)) if (1..=MAX_KEY_LENGTH).contains(&text.len()) => Some(text),
+        Some(_) => return Err(vec![key_error("a text of 1 to 255 bytes")]),
+    };
+    let keyed = text.map(|text| KeyedRequest::new(&sender.name, &text, &new)).transpose();
+    let keyed = keyed.map_err(|error| vec![key_error(&error.to_string())])?;
+    Ok((new, keyed))
 }
 
 fn key_error(detail: &str) -> FieldError {

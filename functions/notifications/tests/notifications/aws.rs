@@ -217,3 +217,16 @@ async fn without_an_answer_it_may_have_been_sent() {
         assert!(started.elapsed() <= Duration::from_secs(9));
     }
 }
+
+#[tokio::test]
+async fn an_answer_that_does_not_name_what_was_taken_is_not_one() {
+    for id in ["", "<MessageId></MessageId>"] {
+        let nameless = |action: &str| {
+            Reply::Is(200, format!("<{action}Response><{action}Result>{id}</{action}Result></{action}Response>"))
+        };
+        let outcome = sms(nameless("Publish")).await;
+        assert!(matches!(outcome, Outcome::Unknown(_)), "{id}: {outcome:?}");
+        let outcome = email(nameless("SendEmail")).await;
+        assert!(matches!(outcome, Outcome::Unknown(_)), "{id}: {outcome:?}");
+    }
+}

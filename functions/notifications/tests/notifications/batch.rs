@@ -92,6 +92,39 @@ async fn a_batch_whose_answer_was_lost_can_be_sent_again() {
 }
 
 #[tokio::test]
+async fn a_batch_with_an_idempotency_key_can_be_sent_again_without_a_key_for_each() {
+    let world = world().await;
+    let (path, api) = ("/api/notifications/send-batch", world.send_batch().admin().with("idempotency-key", "b1"));
+    let batch = json!({"notifications": vec![message("Hi"); 40]});
+    world.database.inject(Fault::AnswerLost);
+    let first = api.post(path, &batch).await;
+    assert_eq!((first.body["queued"].as_u64(), first.body["unavailable"].as_u64()), (Some(7), Some(33)));
+    let again = api.post(path, &batch).await;
+    assert_eq!((&again.body["duplicates"], world.of_type("notification").len()), (&json!(40), 40), "{}", again.body);
+    // Another batch under the same key is refused, where it is another.
+    let other = json!({"notifications": [message("Hi"), message("Bye")]});
+    assert_eq!(statuses(&api.post(path, &other).await), ["duplicate", "rejected"]);
+    let other_key = world.send_batch().admin().with("idempotency-key", "b2").post(path, &other).await;
+    assert_eq!(statuses(&other_key), ["queued", "queued"]);
+    assert_eq!(
+        world.send_batch().admin().with("idempotency-key", "no spaces").post(path, &other).await.status,
+        StatusCode::BAD_REQUEST
+    );
+}
+
+#[tokio::test]
+async fn a_batch_that_is_sent_again_is_judged_by_what_became_of_it_whatever_its_users_said_since() {
+    let world = world().await;
+    let batch = [keyed("Hi", "k1"), keyed("Ho", "k2")];
+    let first = world.batch(&batch).await;
+    assert_eq!(statuses(&first), ["queued", "queued"]);
+    world.prefer(7, &json!({"opt_out": [{"channel": "email"}]})).await;
+    let again = world.batch(&[keyed("Hi", "k1"), keyed("Hello", "k2"), keyed("Hi", "k3"), message("Hi")]).await;
+    assert_eq!(statuses(&again), ["duplicate", "rejected", "opted_out", "opted_out"]);
+    assert_eq!(again.body["results"][0]["id"], first.body["results"][0]["id"]);
+}
+
+#[tokio::test]
 async fn one_senders_key_says_nothing_about_anothers() {
     let world = world().await;
     let body = json!({"notifications": [keyed("Hi", "k1")]});

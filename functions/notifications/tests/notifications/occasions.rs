@@ -272,3 +272,18 @@ proptest! {
         })?;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn many_admins_are_told_some_at_a_time() {
+    let world = deserted();
+    for user in 1..=40 {
+        world.know(user, &format!("Admin{user}"), Role::Admin).await;
+    }
+    let started = tokio::time::Instant::now();
+    world.database.slow_down(std::time::Duration::from_secs(1));
+    world.occur(event(&alert(9))).await.unwrap();
+    world.database.slow_down(std::time::Duration::ZERO);
+    assert_eq!(world.events("notification.requested").len(), 40);
+    // A list, five rounds of eight, and the record of the event.
+    assert_eq!(started.elapsed().as_secs(), 7);
+}

@@ -1,7 +1,11 @@
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
-use shared::time::Timestamp;
+use shared::{
+    table::{Key, Transaction, Update},
+    time::Timestamp,
+};
 
 use crate::world::{World, message, world};
 
@@ -40,6 +44,17 @@ async fn what_is_urgent_does_not_wait() {
     urgent["urgent"] = true.into();
     world.sent(&urgent).await;
     assert_eq!(world.events("notification.requested").len(), 1);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_does_not_keep_the_others_asleep() {
+    let world = resting().await;
+    let sent = world.sent(&message("Hi")).await.body;
+    world.sent(&message("Ho")).await;
+    let key = Key::new(format!("NOTIFICATION#{}", sent["id"]), "NOTIFICATION");
+    let spoilt = Update::existing("spoilt", key).set("status", AttributeValue::S("MUDDLED".into()));
+    world.table.commit(Transaction::new().update(spoilt)).await.unwrap();
+    assert_eq!(world.wake(Timestamp::now().plus(Duration::from_secs(3600))).await, 1);
 }
 
 #[tokio::test]

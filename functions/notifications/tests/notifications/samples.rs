@@ -99,6 +99,23 @@ async fn the_sample_of_the_delivery_queue_is_delivered() {
 }
 
 #[tokio::test]
+async fn a_delivery_is_not_begun_that_the_provider_could_outlast() {
+    let world = world().await;
+    let sent = world.sent(&message("Hi")).await.body;
+    let office = Office::of(world, vec![]);
+    let (provider, platform) = (office.provider.clone(), office.world.platform.clone());
+    let payload = SAMPLES.text("notifications-on-requests").replace("900719925474", &sent["id"].to_string());
+    let function = consumer::messages_recorded(office.handler(), Failures::new(platform));
+    for (seconds, asked) in [(10, 0), (20, 1)] {
+        let mut context = lambda_runtime::Context::default();
+        context.deadline = (Timestamp::now().unix_millis() + seconds * 1000).unsigned_abs();
+        let event = lambda_runtime::LambdaEvent::new(serde_json::from_str(&payload).unwrap(), context);
+        let answer = function.invoke(event).await.unwrap();
+        assert_eq!((answer["batchItemFailures"].as_array().unwrap().len(), provider.asked()), (1 - asked, asked));
+    }
+}
+
+#[tokio::test]
 async fn the_sample_of_the_schedule_is_answered() {
     let world = deserted();
     let payload = serde_json::from_str(&SAMPLES.text("notifications-wake")).unwrap();

@@ -122,6 +122,19 @@ async fn what_a_user_does_not_want_is_not_sent() {
 }
 
 #[tokio::test]
+async fn what_is_sent_again_under_its_key_is_answered_as_before_whatever_the_user_said_since() {
+    let world = world().await;
+    let send = world.send().admin().with("idempotency-key", "k1");
+    let path = "/api/notifications/send";
+    let first = send.post(path, &message("Hi")).await;
+    world.prefer(7, &json!({"opt_out": [{"channel": "email"}]})).await;
+    let again = send.post(path, &message("Hi")).await;
+    assert_eq!((again.status, &again.body), (StatusCode::CREATED, &first.body));
+    assert_eq!(send.post(path, &message("Bye")).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(world.sent(&message("Hi")).await.status, StatusCode::CONFLICT);
+}
+
+#[tokio::test]
 async fn a_lost_table_is_a_503() {
     let world = world().await;
     world.database.inject(Fault::Down);

@@ -98,7 +98,7 @@ async fn second(scenario: Scenario) -> Cost {
     }
     let events = world.events("sensor.reading_recorded");
     let stored = world.database.attempted();
-    world.database.take(LATENCY);
+    world.database.slow_down(LATENCY);
     let started = Instant::now();
     let filling = Duration::from_secs(1) * scenario.batch as u32 / RATE as u32;
     let deliveries = (1..).zip(events.chunks(scenario.batch)).map(|(n, batch)| {
