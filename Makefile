@@ -2,8 +2,9 @@ XTASK = $(MAKE) --silent prerequisites && cargo run --quiet --target-dir target/
 RUST_NEEDED := 95
 
 .DEFAULT_GOAL := help
-.PHONY: prerequisites help up down reset rotate-signing-key rebuild-analytics stop-service start-service logs mail \
-	status test test-resilience soak timing lint deny advisories unit e2e tools
+.PHONY: prerequisites help up down reset rotate-signing-key rebuild-analytics stop-service start-service republish \
+	deploy-service build-arm64 deploy operator invoke sample watch sam-local logs mail status test test-resilience soak timing lint \
+	observability deny advisories unit e2e openapi tools
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +30,33 @@ stop-service: ## Let no function of a service run: make stop-service SERVICE=aut
 start-service: ## Let them run again: make start-service SERVICE=auth
 	@$(XTASK) start-service $(SERVICE) $(if $(STACK),--stack $(STACK))
 
+republish: ## Put what a service has published on the bus again: make republish SERVICE=orders SINCE=2026-01-15T10:30:45Z
+	@$(XTASK) republish $(SERVICE) $(SINCE) $(if $(STACK),--stack $(STACK))
+
+deploy-service: ## Ship one service's functions alone: make deploy-service SERVICE=orders; on AWS also STACK=quayside-prod
+	@$(XTASK) deploy-service $(SERVICE) $(if $(STACK),--stack $(STACK))
+
+build-arm64: ## Build the functions for AWS, on any machine, and check that Lambda can run them
+	@$(XTASK) build-arm64
+
+deploy: ## Build for AWS and deploy an environment of samconfig.toml: make deploy ENVIRONMENT=dev
+	@$(XTASK) deploy $(ENVIRONMENT)
+
+operator: ## Run the operator's commands on AWS: make operator ARGUMENTS="api-keys --stack quayside-prod"
+	@$(XTASK) operator $(ARGUMENTS)
+
+invoke: ## Invoke a function of the running stack with its sample event: make invoke FN=orders-create
+	@$(XTASK) invoke $(FN)
+
+sample: ## Print that event, about what there is on the running stack: make sample FN=orders-create
+	@$(XTASK) sample $(FN)
+
+watch: ## Run the functions as they are in the source, anew whenever a file is saved, on the running stack's data
+	@$(XTASK) watch
+
+sam-local: ## Run the built functions in AWS's own containers (Docker), on the running stack's data
+	@$(XTASK) sam-local
+
 logs: ## Follow the functions' logs: make logs SERVICE=orders
 	@$(XTASK) logs $(SERVICE)
 
@@ -53,7 +81,12 @@ lint: tools
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- --deny warnings
 	@$(XTASK) tool sam validate --lint --template-file template.yaml
-	@$(XTASK) tool cfn-lint infra/*.yaml
+	@$(XTASK) tool cfn-lint infra/*.yaml infra/observability/*.yaml
+	@$(XTASK) tool python infra/observability.py --check
+	@$(XTASK) tool python infra/check.py
+
+observability: tools ## Write the log groups, alarms and dashboards anew: after a function, a queue or a timeout has changed
+	@$(XTASK) tool python infra/observability.py
 
 deny:
 	@$(XTASK) deny licenses bans sources
@@ -64,10 +97,14 @@ advisories: ## Look the dependencies up in the RustSec database, which needs the
 unit:
 	cargo test --workspace --exclude e2e --lib --test '*'
 	cargo test --package e2e --lib --test saga --test template
+	cargo test --package xtask
 
 e2e: tools
 	@$(XTASK) with-stack cargo test --package e2e --no-fail-fast --test purchase --test access --test identity --test key_rotation --test crash \
-		--test permissions --test degradation --test integrity --test notifications --test secrets
+		--test permissions --test degradation --test integrity --test notifications --test refusals --test samples --test secrets
+
+openapi: ## Write docs/openapi.json anew from what the handlers say
+	cargo run --quiet --package openapi
 
 tools:
 	@$(XTASK) tools

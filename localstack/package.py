@@ -4,7 +4,10 @@
 work for what is mostly unchanged. A zip that a template names it uploads as it is. A zip made here
 is kept for as long as its function's binary is the same, and is the same to the byte for the same binary.
 
-Usage: package.py FOLDER, from the repository's root.
+Unless it is for AWS, the template is template.yaml without what only AWS has a use for: what watches the
+functions (log groups, alarms, dashboards) and what lets a new version take over step by step.
+
+Usage: package.py FOLDER [--aws], from the repository's root.
 """
 
 import hashlib
@@ -16,8 +19,17 @@ import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
 TEMPLATE = pathlib.Path("template.yaml")
+BUILT = pathlib.Path("target/lambda")
 CODE = re.compile(r"(CodeUri: *)target/lambda/([\w-]+)/?")
 NESTED = re.compile(r"(TemplateURL: *)(?=infra/)")
+# The resources that watch, what waits for them, and the properties of a gradual rollout.
+FOR_AWS_ALONE = re.compile(
+    r"^  \w+Observability:\n(?:    .*\n)+\n"
+    r"|^    DependsOn: \w+Observability\n"
+    r"|^      AutoPublishAlias: .*\n"
+    r"|^      DeploymentPreference:\n(?:        .*\n)+",
+    re.MULTILINE,
+)
 # The fastest level: a third larger than the best at a quarter of the time, and it stays on this machine.
 LEVEL = 1
 # What a function may take zipped: 4.5 MB at the usual level, which is a tenth less than at this one.
@@ -26,9 +38,11 @@ EXECUTABLE = 0o100755 << 16
 
 
 def main():
-    folder = pathlib.Path(sys.argv[1])
-    folder.mkdir(parents=True, exist_ok=True)
+    folder, *options = sys.argv[1:]
+    folder = pathlib.Path(folder)
     template = TEMPLATE.read_text()
+    if "--aws" not in options:
+        template = FOR_AWS_ALONE.sub("", template)
     functions = sorted({name for _, name in CODE.findall(template)})
     with ThreadPoolExecutor(os.cpu_count()) as workers:
         packed = sum(workers.map(lambda name: pack(name, folder), functions))
@@ -40,11 +54,12 @@ def main():
 
 def pack(name, folder):
     """Packs one function unless its zip holds this binary; says whether it did."""
-    path = pathlib.Path("target/lambda", name, "bootstrap")
+    path = binary_of(name)
     if not path.is_file():
         sys.exit(f"template.yaml names the function {name}, but nothing built {path}")
     binary = path.read_bytes()
     digest = hashlib.sha256(binary).hexdigest().encode()
+    folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{name}.zip"
     if packed_digest(target) == digest:
         return False
@@ -60,6 +75,10 @@ def pack(name, folder):
         sys.exit(f"{name} is {size:,} bytes zipped, more than {LARGEST:,}: what did it begin to depend on?")
     temporary.replace(target)
     return True
+
+
+def binary_of(name):
+    return BUILT / name / "bootstrap"
 
 
 def packed_digest(path):

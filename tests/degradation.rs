@@ -11,6 +11,7 @@ use e2e::{
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard};
+use uuid::Uuid;
 
 /// One fault at a time.
 async fn alone() -> MutexGuard<'static, ()> {
@@ -86,16 +87,19 @@ async fn without_its_table_a_service_says_so_alone_and_recovers_by_itself() -> R
     let _alone = alone().await;
     let stack = Stack::from_env()?;
     let (customer, user_id) = stack.newcomer().await?;
+    let admin = stack.demo("admin").await?;
+    let new = json!({"name": Uuid::new_v4().to_string(), "price": 9.5, "stock": 1});
     policy::hasten("products-on-order-events").await?;
-    let restricted =
-        policy::restrict(&["products-get", "products-list", "products-health"], Restriction::Narrow("NOTHING#"))?;
+    let functions = ["products-get", "products-list", "products-create", "products-health"];
+    let restricted = policy::restrict(&functions, Restriction::Narrow("NOTHING#"))?;
     let product = customer.get("/api/products/2").await;
+    let creation = admin.post("/api/products", new.clone()).await;
     let list = customer.get("/api/products").await;
     let health = customer.get("/health").await;
     let placed = order(&customer, user_id).await;
     let orders = customer.get(&format!("/api/orders/user/{user_id}")).await;
     restricted.restore()?;
-    for answer in [product?, list?] {
+    for answer in [product?, list?, creation?] {
         assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{}", answer.body);
         assert!(answer.retry_after.is_some());
     }
@@ -106,6 +110,7 @@ async fn without_its_table_a_service_says_so_alone_and_recovers_by_itself() -> R
     );
     assert_eq!(orders?.status, StatusCode::OK);
     assert_eq!(customer.get("/api/products/2").await?.status, StatusCode::OK);
+    assert_eq!(admin.post("/api/products", new).await?.status, StatusCode::CREATED);
     customer.eventually(&format!("/api/orders/{}", placed?), is_reserved).await?;
     Ok(())
 }

@@ -208,6 +208,21 @@ async fn the_same_request_twice_is_one_order() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_payment_that_is_sent_again_when_its_order_is_paid_is_answered_as_before() -> Result<()> {
+    let stack = Stack::from_env()?;
+    let (customer, user_id) = stack.newcomer().await?;
+    let path = order(&customer, user_id, 2, 1).await?;
+    let paying = customer.with_key(&Uuid::new_v4().to_string());
+    let body = json!({"order_id": id_of(&path)});
+    let first = paying.post("/api/payments", body.clone()).await?;
+    assert_eq!(first.status, StatusCode::CREATED, "{}", first.body);
+    customer.eventually(&path, |order| order["status"] == "PAID").await?;
+    let again = paying.post("/api/payments", body).await?;
+    assert_eq!((again.status, &again.body["id"]), (StatusCode::CREATED, &first.body["id"]), "{}", again.body);
+    Ok(())
+}
+
+#[tokio::test]
 async fn strangers_see_nothing_of_each_other() -> Result<()> {
     let stack = Stack::from_env()?;
     let (customer, user_id) = stack.newcomer().await?;

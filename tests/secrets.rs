@@ -6,17 +6,10 @@
 use std::{collections::BTreeMap, fs};
 
 use aho_corasick::AhoCorasick;
-use anyhow::{Context, Result, ensure};
-use e2e::{Stack, secrets};
+use anyhow::{Context, Result};
+use e2e::{Stack, functions_log, secrets};
 use serde_json::json;
 use uuid::Uuid;
-
-/// What all functions of the stack have logged.
-fn functions_log() -> Result<String> {
-    let output = e2e::script("log_messages.py").output()?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
 
 /// What the secrets of second factors are sealed with.
 async fn sealing_key() -> Result<String> {

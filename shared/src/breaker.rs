@@ -11,6 +11,7 @@ use std::{
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{
     table::{Item, Key, Table, TableError, Update},
@@ -27,7 +28,7 @@ const CACHED_FOR: Duration = Duration::from_millis(1000);
 /// How long its table may take to be read or written: with more, the breaker would be what it guards against.
 const TABLE_DEADLINE: Duration = Duration::from_millis(500);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BreakerState {
     Closed,

@@ -4,6 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 
 use crate::time::Timestamp;
 
@@ -16,7 +17,8 @@ const RANDOM_BITS: u32 = 12;
 /// Every JavaScript client can hold it as a number. New ids carry 41 bits of milliseconds since
 /// 2020 above 12 random bits, so they sort by creation time; small ids brought along from another
 /// system stay valid. Uniqueness is the storing transaction's to enforce, by a conditional write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
+#[schema(minimum = 1, maximum = 9_007_199_254_740_991_u64, example = 42)]
 #[serde(transparent)]
 pub struct Id(u64);
 

@@ -12,6 +12,13 @@ use axum::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
+use utoipa::{
+    IntoParams,
+    openapi::{
+        path::{Parameter, ParameterBuilder, ParameterIn},
+        schema::{ObjectBuilder, Type},
+    },
+};
 
 use crate::{
     auth::Caller,
@@ -211,6 +218,22 @@ fn digest(parts: &[&str]) -> String {
         hash.update(part);
     }
     hex::encode(hash.finalize())
+}
+
+impl IntoParams for Idempotency {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let key = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .min_length(Some(1))
+            .max_length(Some(MAX_KEY_LENGTH))
+            .pattern(Some("^[!-~]+$"));
+        let header = ParameterBuilder::new()
+            .name("Idempotency-Key")
+            .parameter_in(ParameterIn::Header)
+            .description(Some("A repetition with the same key and body gets the first one's answer, for a day."))
+            .schema(Some(key));
+        vec![header.build()]
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Idempotency {

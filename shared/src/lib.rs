@@ -17,6 +17,7 @@ pub mod http;
 pub mod id;
 pub mod idempotency;
 pub mod money;
+pub mod openapi;
 pub mod outbox;
 pub mod retry;
 pub mod runtime;

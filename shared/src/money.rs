@@ -3,12 +3,14 @@
 use std::{fmt, ops::Neg};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use utoipa::ToSchema;
 
 /// An amount of money: whole minor units (cents) inside, a decimal JSON number outside.
 ///
 /// All arithmetic is on integers and checked. At most 13 digits stand before the decimal point's
 /// two, so every amount has an exact shortest form as a JSON number: `999.99 × 3` is `2999.97`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, ToSchema)]
+#[schema(value_type = f64, minimum = -9_999_999_999_999.99, maximum = 9_999_999_999_999.99, multiple_of = 0.01, example = 999.99)]
 pub struct Money(i64);
 
 /// The number was not an amount: more than two decimals, or out of range.

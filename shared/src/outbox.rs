@@ -10,6 +10,7 @@ use std::{process::ExitCode, time::Duration};
 use async_trait::async_trait;
 use aws_lambda_events::event::dynamodb;
 use aws_sdk_eventbridge::{Client, error::DisplayErrorContext, types::PutEventsRequestEntry};
+use aws_types::SdkConfig;
 use lambda_runtime::LambdaEvent;
 use serde::{Deserialize, Serialize};
 
@@ -85,10 +86,26 @@ pub fn serve_relay() -> ExitCode {
     })
 }
 
-/// Some events of a batch are not on the bus yet.
+/// Puts items of a service's outbox on a bus again, in this order, as its relay does: for those that no
+/// relay came to while the table's stream held them, a day. Consumers know what they have handled.
+///
+/// # Errors
+/// When the bus does not take some of them.
+pub async fn publish_again(
+    config: &SdkConfig,
+    bus: &str,
+    service: &str,
+    items: Vec<OutboxItem>,
+) -> Result<(), RelayError> {
+    let bus = EventBridge { client: Client::new(config), name: bus.to_owned() };
+    let relay = Relay { bus, source: format!("quayside.{service}") };
+    relay.publish_all(items.into_iter().map(Entry::of).collect()).await
+}
+
+/// Some events are not on the bus yet.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{failed} events are not on the bus yet")]
-struct RelayError {
+pub struct RelayError {
     failed: usize,
 }
 
@@ -101,6 +118,12 @@ struct Relay<B> {
 struct Entry {
     event_type: String,
     detail: String,
+}
+
+impl Entry {
+    fn of(item: OutboxItem) -> Self {
+        Self { event_type: item.event_type, detail: item.envelope }
+    }
 }
 
 #[async_trait]
@@ -118,14 +141,13 @@ struct EventBridge {
 impl<B: Bus> runtime::Function for Relay<B> {
     async fn invoke(&self, event: LambdaEvent<serde_json::Value>) -> Result<serde_json::Value, runtime::Failure> {
         let batch: dynamodb::Event = serde_json::from_value(event.payload)?;
-        self.relay(batch).await?;
+        self.publish_all(read(batch)).await?;
         Ok(serde_json::Value::Null)
     }
 }
 
 impl<B: Bus> Relay<B> {
-    async fn relay(&self, batch: dynamodb::Event) -> Result<(), RelayError> {
-        let entries = read(batch);
+    async fn publish_all(&self, entries: Vec<Entry>) -> Result<(), RelayError> {
         let mut failed = 0;
         for chunk in chunks(entries) {
             failed += self.publish(chunk).await.len();
@@ -158,7 +180,7 @@ fn read(batch: dynamodb::Event) -> Vec<Entry> {
             continue;
         }
         match serde_dynamo::from_item::<_, OutboxItem>(image) {
-            Ok(item) => entries.push(Entry { event_type: item.event_type, detail: item.envelope }),
+            Ok(item) => entries.push(Entry::of(item)),
             Err(error) => {
                 tracing::error!(event_id = record.event_id, %error, "an outbox item cannot be read");
             }
@@ -272,7 +294,7 @@ mod tests {
     ) -> (Vec<String>, Result<(), RelayError>) {
         let bus = Unreliable { refusals: Mutex::new(refusals), taken: Mutex::default() };
         let relay = Relay { bus, source: "quayside.orders".into() };
-        let answer = relay.relay(serde_json::from_value(json!({ "Records": records })).unwrap()).await;
+        let answer = relay.publish_all(read(serde_json::from_value(json!({ "Records": records })).unwrap())).await;
         (relay.bus.taken.into_inner().unwrap(), answer)
     }
 

@@ -4,11 +4,13 @@ use std::{fmt, time::Duration};
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use utoipa::ToSchema;
 
 /// A moment in UTC with millisecond precision, written as `2026-01-15T10:30:45.123Z`.
 ///
 /// The text form has a fixed width, so it sorts as time does and can be part of a sort key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ToSchema)]
+#[schema(value_type = String, format = DateTime, example = "2026-01-15T10:30:45.123Z")]
 pub struct Timestamp(DateTime<Utc>);
 
 impl Timestamp {

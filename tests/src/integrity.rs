@@ -1,7 +1,7 @@
 //! What a stack's tables say of each other: nothing lost, nothing twice.
 //!
 //! Reads every table whole, which no function does. At a quiet moment every accepted request is in a
-//! table, every change's event is in the log exactly once, every queue is empty or what could not be
+//! table, every change has its event and that is in the log exactly once, every queue is empty or what could not be
 //! handled waits in a dead-letter queue with its reason, no money is kept for a cancelled order, and
 //! the dashboard's figures are those of a recount.
 
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use shared::aws;
 use tokio::time::{Instant, sleep};
 
-use crate::{Session, Stack};
+use crate::{Session, Stack, changes};
 
 /// The services whose tables hold changes and the events that tell of them.
 const PUBLISHERS: [&str; 7] = ["auth", "users", "products", "orders", "payments", "sensors", "notifications"];
@@ -43,6 +43,10 @@ pub struct Findings {
     pub lost: Vec<String>,
     /// In the log more than once.
     pub duplicated: Vec<String>,
+    /// Changes to tables that no event in the log tells of.
+    pub untold: Vec<String>,
+    /// Changes that several events tell of.
+    pub told_twice: Vec<String>,
     /// Messages that wait in the consumers' queues.
     pub waiting: BTreeMap<String, u64>,
     /// Dead letters that do not say why.
@@ -56,7 +60,16 @@ pub struct Findings {
 impl Findings {
     /// Whether everything is as it should be.
     pub fn are_sound(&self) -> bool {
-        [&self.missing, &self.lost, &self.duplicated, &self.without_reason, &self.kept].iter().all(|all| all.is_empty())
+        let none = [
+            &self.missing,
+            &self.lost,
+            &self.duplicated,
+            &self.untold,
+            &self.told_twice,
+            &self.without_reason,
+            &self.kept,
+        ];
+        none.iter().all(|all| all.is_empty())
             && self.waiting.is_empty()
             && self.figures.is_none()
             && self.counted == self.logged as u64
@@ -72,6 +85,8 @@ impl fmt::Display for Findings {
         writeln!(f, "events published         {}", self.changes)?;
         writeln!(f, "  not in the log         {}", named(&self.lost))?;
         writeln!(f, "  in it more than once   {}", named(&self.duplicated))?;
+        writeln!(f, "changes without an event {}", named(&self.untold))?;
+        writeln!(f, "  with several           {}", named(&self.told_twice))?;
         writeln!(f, "events in the log        {}, counted by it {}", self.logged, self.counted)?;
         writeln!(f, "waiting in queues        {}", if waiting.is_empty() { "0".into() } else { waiting.join(", ") })?;
         writeln!(f, "dead letters             {}", self.dead_letters)?;
@@ -102,7 +117,9 @@ struct Checker {
     admin: Session,
 }
 
-type Items = Vec<HashMap<String, AttributeValue>>;
+/// An item of a table, as it is stored.
+pub type Attributes = HashMap<String, AttributeValue>;
+pub type Items = Vec<Attributes>;
 
 impl Checker {
     async fn new(stack: &Stack) -> Result<Self> {
@@ -149,6 +166,8 @@ impl Checker {
             published.iter().filter(|id| logged(id, |times| *times == 0)).map(ToString::to_string).collect();
         let all: BTreeSet<&str> = events.keys().chain(listings.keys()).copied().collect();
         findings.duplicated = all.into_iter().filter(|id| logged(id, |times| *times > 1)).map(str::to_owned).collect();
+        findings.untold = changes::untold(tables, &log);
+        findings.told_twice = changes::told_twice(&log);
         let totals = log.iter().filter(|item| text(item, "type") == "event_count" && item.contains_key("event_type"));
         findings.counted = totals.map(|item| number(item, "count") as u64).sum();
         Ok(())
@@ -196,11 +215,11 @@ impl Checker {
     }
 }
 
-fn text<'a>(item: &'a HashMap<String, AttributeValue>, name: &str) -> &'a str {
+pub(crate) fn text<'a>(item: &'a Attributes, name: &str) -> &'a str {
     item.get(name).and_then(|value| value.as_s().ok()).map_or("", String::as_str)
 }
 
-fn number(item: &HashMap<String, AttributeValue>, name: &str) -> f64 {
+pub(crate) fn number(item: &Attributes, name: &str) -> f64 {
     item.get(name).and_then(|value| value.as_n().ok()).and_then(|value| value.parse().ok()).unwrap_or(0.0)
 }
 
@@ -228,7 +247,7 @@ fn missing(tables: &BTreeMap<&str, Items>, accepted: &[Accepted]) -> Vec<String>
 }
 
 /// Whether the money of a payment was taken and not given back.
-fn is_held(payment: &HashMap<String, AttributeValue>) -> bool {
+fn is_held(payment: &Attributes) -> bool {
     ["COMPLETED", "REFUNDING"].contains(&text(payment, "status"))
 }
 
@@ -244,11 +263,7 @@ fn kept(tables: &BTreeMap<&str, Items>) -> Vec<String> {
     kept.map(|payment| format!("payment {}", number(payment, "id"))).collect()
 }
 
-fn of<'a>(
-    tables: &'a BTreeMap<&str, Items>,
-    table: &str,
-    kind: &'a str,
-) -> impl Iterator<Item = &'a HashMap<String, AttributeValue>> {
+fn of<'a>(tables: &'a BTreeMap<&str, Items>, table: &str, kind: &'a str) -> impl Iterator<Item = &'a Attributes> {
     tables.get(table).into_iter().flatten().filter(move |item| text(item, "type") == kind)
 }
 

@@ -3,6 +3,7 @@
 //! `QUAYSIDE_BASE_URL` and `QUAYSIDE_LOCAL_JSON` say which stack; `cargo run -p xtask -- with-stack`
 //! starts one and sets them.
 
+pub mod changes;
 pub mod integrity;
 pub mod matrix;
 pub mod policy;
@@ -20,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -84,6 +85,13 @@ pub fn make(command: &str) -> Result<()> {
         bail!("{command}: {}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     }
     Ok(())
+}
+
+/// What all functions of the stack have logged.
+pub fn functions_log() -> Result<String> {
+    let output = script("log_messages.py").output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 impl Stack {

@@ -1,9 +1,20 @@
 //! What a function's role allows, restricted for a while, and how soon what fails by that comes again.
 
-use std::{io::Write, process::Stdio};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::{self, OpenOptions},
+    io::Write,
+    path::Path,
+    process::Stdio,
+};
 
 use anyhow::{Context, Result, bail};
 use aws_sdk_sqs::types::QueueAttributeName;
+
+use crate::Stack;
+
+/// Where the functions are noted of which something was taken, in the stack's folder.
+const RESTRICTED: &str = "restricted";
 
 /// What is taken away.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +35,7 @@ pub fn restrict(functions: &[&str], restriction: Restriction<'_>) -> Result<Rest
         Restriction::Take(action) => ("take", action),
         Restriction::Narrow(prefix) => ("narrow", prefix),
     };
+    note(Stack::from_env()?.home(), functions)?;
     let mut restricted = Vec::new();
     for function in functions.iter().map(|function| format!("local-{function}")) {
         let policies = run(&[command, &function, argument], b"")?;
@@ -37,6 +49,32 @@ impl Restricted {
     pub fn restore(self) -> Result<()> {
         self.0.iter().try_for_each(|(function, policies)| run(&["give", function], policies).map(|_| ()))
     }
+}
+
+fn note(home: &Path, functions: &[&str]) -> Result<()> {
+    let mut file = OpenOptions::new().create(true).append(true).open(home.join(RESTRICTED))?;
+    Ok(functions.iter().try_for_each(|function| writeln!(file, "local-{function}"))?)
+}
+
+/// The actions that the log says a function was refused, of which nothing had been taken.
+pub fn refused(home: &Path, log: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let restricted = fs::read_to_string(home.join(RESTRICTED)).unwrap_or_default();
+    let restricted: BTreeSet<&str> = restricted.lines().collect();
+    let mut refused: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (who, what) in refusals(log).filter(|(who, _)| !restricted.contains(who)) {
+        refused.entry(who.to_owned()).or_default().insert(what.to_owned());
+    }
+    refused
+}
+
+/// Each refusal's function and action.
+fn refusals(log: &str) -> impl Iterator<Item = (&str, &str)> {
+    const REFUSAL: &str = " is not authorized to perform: ";
+    log.match_indices(REFUSAL).filter_map(|(at, _)| {
+        let who = log[..at].rsplit('/').next()?;
+        let what = log[at + REFUSAL.len()..].split_whitespace().next()?;
+        Some((who, what))
+    })
 }
 
 /// Has a consumer's queue give its messages again after a second, rather than a minute.

@@ -1,23 +1,67 @@
 //! Building the functions.
 
-use std::env::{self, consts::ARCH};
+use std::{
+    env::{self, consts::ARCH},
+    ffi::OsString,
+    fs,
+    process::Command,
+};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::settings::Settings;
+
+/// The services' crates, one folder each.
+const SERVICES: &str = "functions";
 
 /// Builds every function, and the operator, into `target/lambda/<name>/bootstrap`.
 ///
 /// With this machine's own compiler: the emulator runs them here.
 pub fn functions(settings: &Settings) -> Result<()> {
+    native(settings, &[])
+}
+
+/// Builds the functions of one service for this machine.
+pub fn service(settings: &Settings, service: &str) -> Result<()> {
+    native(settings, &["--package", service])
+}
+
+/// Builds the operator for this machine.
+pub fn operator(settings: &Settings) -> Result<()> {
+    native(settings, &["--package", "quayside-operator"])
+}
+
+/// Builds the functions of one service, or of all, for arm64 and Amazon Linux 2023's C library, wherever this runs.
+///
+/// With zig, which has the libraries and the linker of every machine.
+pub fn for_arm64(settings: &Settings, service: Option<&str>) -> Result<()> {
+    let mut build = cargo_lambda(settings);
+    build.args(["--arm64", "--compiler", "cargo-zigbuild"]).env("PATH", path_with_tools(settings)?);
+    match service {
+        Some(service) => build.args(["--package", service]),
+        None => build.args(services(settings)?.iter().flat_map(|service| ["--package", service])),
+    };
+    run(build)
+}
+
+fn native(settings: &Settings, arguments: &[&str]) -> Result<()> {
+    let mut build = cargo_lambda(settings);
+    build.args(["--compiler", "cargo"]).args(arguments);
+    run(build)
+}
+
+fn cargo_lambda(settings: &Settings) -> Command {
     let mut build = settings.tool("cargo-lambda");
-    build.args(["lambda", "build", "--release", "--compiler", "cargo"]);
+    build.args(["lambda", "build", "--release"]);
     // What `cargo run` says of xtask would make some build scripts run anew.
     for (name, _) in env::vars().filter(|(name, _)| is_of_package(name)) {
         build.env_remove(name);
     }
-    let status = build.status()?;
-    if !status.success() {
+    build
+}
+
+fn run(mut build: Command) -> Result<()> {
+    if !build.status()?.success() {
         bail!("The functions do not build; the compiler says why above.");
     }
     Ok(())
@@ -25,6 +69,20 @@ pub fn functions(settings: &Settings) -> Result<()> {
 
 fn is_of_package(name: &str) -> bool {
     name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") || name == "CARGO"
+}
+
+fn services(settings: &Settings) -> Result<Vec<String>> {
+    let entries = fs::read_dir(settings.root.join(SERVICES)).context("the services' folder cannot be read")?;
+    let mut names =
+        entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect::<Result<Vec<_>>>()?;
+    names.sort();
+    Ok(names)
+}
+
+/// The search path with the tools first, where zig is.
+fn path_with_tools(settings: &Settings) -> Result<OsString> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    Ok(env::join_paths([settings.tools.join("bin")].into_iter().chain(env::split_paths(&path)))?)
 }
 
 /// Lambda's name for this machine's architecture.

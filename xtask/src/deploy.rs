@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Where the functions' zips are kept between deployments, of every stack.
-const PACKAGES: &str = "target/packages";
+pub const PACKAGES: &str = "target/packages";
 
 const STAGE: &str = "live";
 

@@ -1,17 +1,22 @@
 //! The developer's commands. The Makefile calls them.
 
+mod aws;
 mod build;
 mod deploy;
 mod emulator;
+mod environment;
 mod http;
+mod invoke;
 mod logs;
 mod mail;
 mod progress;
+mod sam_local;
 mod settings;
 mod stack;
 mod tools;
+mod watch;
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -49,6 +54,27 @@ enum Command {
     },
     /// Say what is running, and how it is.
     Status,
+    /// Invoke a function of the running stack with its sample event.
+    Invoke {
+        #[arg(default_value = "")]
+        function: String,
+    },
+    /// Print that event, about what there is on the running stack.
+    Sample {
+        #[arg(default_value = "")]
+        function: String,
+    },
+    /// Run the functions as they are in the source, on the running stack's tables and queues.
+    Watch,
+    /// Run the built functions in AWS's own container, on the running stack's tables and queues.
+    SamLocal,
+    /// Become a function of the running stack: Cargo's runner for `watch`.
+    #[command(hide = true)]
+    AsFunction {
+        environment: PathBuf,
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
     /// Let no function of a service run.
     StopService {
         service: String,
@@ -61,6 +87,33 @@ enum Command {
         service: String,
         #[arg(long)]
         stack: Option<String>,
+    },
+    /// Put what a service has published since then on the bus again.
+    Republish {
+        service: String,
+        /// As in 2026-01-15T10:30:45Z.
+        since: String,
+        #[arg(long)]
+        stack: Option<String>,
+    },
+    /// Build every function for arm64 and AWS, and check that Lambda can run it.
+    BuildArm64,
+    /// Build for arm64 and deploy the stack of an environment of samconfig.toml, with the credentials in the environment.
+    Deploy {
+        /// dev, staging or prod.
+        environment: String,
+    },
+    /// Ship one service's functions alone, and see that the others run what they ran.
+    DeployService {
+        service: String,
+        /// A stack on AWS, with the credentials in the environment; the local one by default.
+        #[arg(long)]
+        stack: Option<String>,
+    },
+    /// Run the operator's command line with the credentials in the environment: `operator api-keys --stack quayside-prod`.
+    Operator {
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
     },
     /// Install the tools into their private environment.
     Tools,
@@ -108,12 +161,27 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Logs { service } => logs::follow(&settings, service.as_deref())?,
         Command::Mail { to } => mail::show(&settings, to.as_deref())?,
         Command::Status => return stack::status(&settings),
+        Command::Invoke { function } => return invoke::invoke(&settings, &function),
+        Command::Sample { function } => invoke::print_sample(&settings, &function)?,
+        Command::Watch => watch::watch(&settings)?,
+        Command::SamLocal => return sam_local::start(&settings),
+        Command::AsFunction { environment, command } => environment::become_function(&environment, &command)?,
         Command::StopService { service, stack } => {
             return stack::operate(&settings, stack.as_deref(), &["stop-service", "--service", &service]);
         }
         Command::StartService { service, stack } => {
             return stack::operate(&settings, stack.as_deref(), &["start-service", "--service", &service]);
         }
+        Command::Republish { service, since, stack } => {
+            let arguments = ["republish", "--service", &service, "--since", &since];
+            return stack::operate(&settings, stack.as_deref(), &arguments);
+        }
+        Command::BuildArm64 => aws::build_for_arm64(&settings)?,
+        Command::Deploy { environment } => return aws::deploy(&settings, &environment),
+        Command::DeployService { service, stack } => {
+            return aws::deploy_service(&settings, &service, stack.as_deref());
+        }
+        Command::Operator { arguments } => return aws::operator(&settings, &arguments),
         Command::Tools => tools::install(&settings)?,
         Command::Tool { command } => return tools::run(&settings, &command),
         Command::Deny { checks } => return tools::deny(&settings, &checks),

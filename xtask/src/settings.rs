@@ -2,6 +2,7 @@
 
 use std::{
     env, fs,
+    hash::{BuildHasher, Hasher, RandomState},
     net::TcpListener,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
@@ -108,6 +109,13 @@ impl Settings {
         command
     }
 
+    /// One of the installed tools, with the AWS account that the developer's environment names.
+    pub fn tool_for_aws(&self, name: &str) -> Command {
+        let mut command = Command::new(self.tools.join("bin").join(name));
+        command.current_dir(&self.root).env("SAM_CLI_TELEMETRY", "0");
+        command
+    }
+
     /// Points a command at this stack, whatever AWS account or proxy the developer's own environment names.
     pub fn isolate(&self, command: &mut Command) {
         for (name, _) in env::vars_os() {
@@ -157,13 +165,17 @@ fn root() -> Result<PathBuf> {
     Ok(xtask.parent().context("xtask is not in a repository")?.to_owned())
 }
 
-fn port(variable: &str, default: u16) -> Result<u16> {
+/// The port that this variable names, if it is set.
+pub fn port(variable: &str, default: u16) -> Result<u16> {
     match env::var(variable) {
         Ok(text) if !text.is_empty() => text.parse().with_context(|| format!("{variable} is not a port: {text}")),
         _ => Ok(default),
     }
 }
 
+/// A free port, from below those that systems give outgoing connections: it is used only after the build.
 fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+    let random = || 20_000 + (RandomState::new().build_hasher().finish() % 10_000) as u16;
+    let free = (0..100).map(|_| random()).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    free.context("no port is free")
 }

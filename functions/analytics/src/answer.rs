@@ -11,13 +11,17 @@ use shared::{
     table::{Table, TableError},
     time::Timestamp,
 };
+use utoipa::ToSchema;
 
 use crate::{
     cache::{self, KeptAnswer},
-    calendar::{Day, Granularity, Zone},
+    calendar::{Day, Granularity, Period, Zone},
     metrics::{
-        OutOfRange, anomalies::anomalies, cash_flow::cash_flow, health_score::health_score,
-        spending_trends::spending_trends,
+        OutOfRange,
+        anomalies::{Anomalies, anomalies},
+        cash_flow::{CashFlow, cash_flow},
+        health_score::{HealthScore, health_score},
+        spending_trends::{SpendingTrends, spending_trends},
     },
     model::{Model, Models},
     question::{Metric, Question, ScopeName},
@@ -36,6 +40,8 @@ const SETTLED_AFTER: Duration = Duration::from_secs(3);
 pub struct Analytics {
     table: Table,
     settled_after: Duration,
+    /// The moment that it is, unless that is the clock's.
+    as_of: Option<Timestamp>,
 }
 
 /// Why a question was not answered.
@@ -60,8 +66,9 @@ impl From<AnswerError> for Problem {
 }
 
 /// An answer, with what was asked.
-#[derive(Debug, Serialize)]
-struct Answer<'a> {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AnalyticsAnswer)]
+pub(crate) struct Answer<'a> {
     metric: Metric,
     scope: ScopeName,
     user_id: Option<Id>,
@@ -70,13 +77,29 @@ struct Answer<'a> {
     granularity: Granularity,
     category: Option<&'a str>,
     time_zone: &'a Zone,
+    /// The first day that is not judged: those that have not ended are left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    judged_to: Option<Day>,
     read_model: ReadModel,
     cached: bool,
+    #[schema(value_type = Data)]
     data: Value,
 }
 
+/// What an answer tells, by its metric.
+#[derive(ToSchema)]
+#[schema(as = AnalyticsData)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only for its schema")]
+enum Data {
+    CashFlow(CashFlow),
+    SpendingTrends(SpendingTrends),
+    HealthScore(HealthScore),
+    Anomalies(Anomalies),
+}
+
 /// What an answer was made of.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 struct ReadModel {
     version: Model,
     /// How many payments and refunds there were in all of the scope's figures, at least.
@@ -85,7 +108,7 @@ struct ReadModel {
 
 impl Analytics {
     pub fn new(table: Table) -> Self {
-        Self { table, settled_after: SETTLED_AFTER }
+        Self { table, settled_after: SETTLED_AFTER, as_of: None }
     }
 
     pub fn from_env() -> Result<Self, ConfigError> {
@@ -98,13 +121,20 @@ impl Analytics {
         Self { settled_after, ..self }
     }
 
+    /// The same, as if it were always this moment.
+    #[must_use]
+    pub fn as_of(self, now: Timestamp) -> Self {
+        Self { as_of: Some(now), ..self }
+    }
+
     /// The answer as JSON. A kept one is given only while no fact was applied since.
     ///
     /// Reads the models, then the version of the scope's figures and the kept answer at the same time;
     /// and, unless that is good, as many buckets as the range has.
     pub async fn answer(&self, question: &Question) -> Result<Value, AnswerError> {
+        let now = self.as_of.unwrap_or_else(Timestamp::now);
         let model = Models::read(&self.table).await?.active;
-        let fingerprint = question.fingerprint(model);
+        let fingerprint = question.fingerprint(model, now);
         let (version, kept) = futures::try_join!(
             store::version(&self.table, model, question.scope),
             KeptAnswer::of(&self.table, &fingerprint)
@@ -115,18 +145,21 @@ impl Analytics {
             answer["cached"] = true.into();
             return Ok(answer);
         }
-        let answer = self.made(question, model, version).await?;
+        let answer = self.made(question, model, version, now).await?;
         let body = serde_json::to_string(&answer)?;
-        let kept = Some((version, body.as_str())).filter(|_| self.is_settled(version));
+        let kept = Some((version, body.as_str())).filter(|_| is_settled(version, self.settled_after, now));
         noted(cache::miss(&self.table, &fingerprint, kept).await);
         Ok(answer)
     }
 
-    fn is_settled(&self, version: Version) -> bool {
-        version.changed_at.is_none_or(|changed_at| Timestamp::now().since(changed_at) >= self.settled_after)
-    }
-
-    async fn made(&self, question: &Question, model: Model, version: Version) -> Result<Value, AnswerError> {
+    async fn made(
+        &self,
+        question: &Question,
+        model: Model,
+        version: Version,
+        now: Timestamp,
+    ) -> Result<Value, AnswerError> {
+        let judged = question.judged(now);
         let answer = Answer {
             metric: question.metric,
             scope: question.scope_name(),
@@ -136,14 +169,15 @@ impl Analytics {
             granularity: question.granularity,
             category: question.category.as_deref(),
             time_zone: &question.zone,
+            judged_to: judged.map(|judged| Day(judged.end)),
             read_model: ReadModel { version: model, facts: version.facts },
             cached: false,
-            data: self.data(question, model).await?,
+            data: self.data(question, model, judged).await?,
         };
         Ok(serde_json::to_value(answer)?)
     }
 
-    async fn data(&self, question: &Question, model: Model) -> Result<Value, AnswerError> {
+    async fn data(&self, question: &Question, model: Model, judged: Option<Period>) -> Result<Value, AnswerError> {
         let source = Source {
             table: &self.table,
             model,
@@ -151,7 +185,8 @@ impl Analytics {
             zone: &question.zone,
             category: question.category.as_deref(),
         };
-        let (periods, scope) = (question.periods(), question.scope_name());
+        let periods = judged.unwrap_or(question.range).divided(question.granularity);
+        let scope = question.scope_name();
         Ok(match question.metric {
             Metric::CashFlow => serde_json::to_value(cash_flow(&source.read(&periods).await?, scope)?)?,
             Metric::HealthScore => serde_json::to_value(health_score(&source.read(&periods).await?, scope))?,
@@ -164,6 +199,10 @@ impl Analytics {
             }
         })
     }
+}
+
+fn is_settled(version: Version, settled_after: Duration, now: Timestamp) -> bool {
+    version.changed_at.is_none_or(|changed_at| now.since(changed_at) >= settled_after)
 }
 
 /// An answer is given though it could not be kept or counted.

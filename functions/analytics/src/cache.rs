@@ -13,6 +13,7 @@ use shared::{
     table::{Item, Key, Table, TableError, Transaction, Update},
     time::Timestamp,
 };
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::store::Version;
@@ -61,7 +62,7 @@ impl KeptAnswer {
 }
 
 /// How kept answers were used in one hour, or a part of that.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct CacheUse {
     /// Questions answered with a kept answer.

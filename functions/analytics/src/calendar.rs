@@ -7,6 +7,7 @@ use jiff::{
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use shared::time::Timestamp;
+use utoipa::ToSchema;
 
 /// The first day that a question may be about, and the first that it may not be. All offsets from UTC
 /// in between are multiples of a quarter of an hour.
@@ -14,7 +15,8 @@ pub const EARLIEST: Date = Date::constant(2000, 1, 1);
 pub const LATEST: Date = Date::constant(3000, 1, 1);
 
 /// A day of the calendar, in JSON as `2026-01-15`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ToSchema)]
+#[schema(value_type = String, format = Date, example = "2026-01-15")]
 pub struct Day(pub Date);
 
 impl Serialize for Day {
@@ -33,7 +35,8 @@ impl<'de> Deserialize<'de> for Day {
 }
 
 /// A time zone of the IANA database that the service brings along, in JSON by its name.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, ToSchema)]
+#[schema(value_type = String, example = "Europe/Zurich")]
 pub struct Zone(TimeZone);
 
 impl Default for Zone {
@@ -50,6 +53,12 @@ impl Zone {
 
     pub fn name(&self) -> &str {
         self.0.iana_name().unwrap_or("UTC")
+    }
+
+    /// The day that it is there at this moment.
+    pub fn day(&self, moment: Timestamp) -> Date {
+        let instant = jiff::Timestamp::from_millisecond(moment.unix_millis()).unwrap_or(jiff::Timestamp::MAX);
+        self.0.to_datetime(instant).date()
     }
 
     /// The moment at which a day begins: where the clocks skip midnight, when they go on.
@@ -74,7 +83,7 @@ impl<'de> Deserialize<'de> for Zone {
 }
 
 /// What a range is divided into.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Granularity {
     #[default]
@@ -121,6 +130,12 @@ impl Period {
             start = end;
         }
         periods
+    }
+
+    /// The days of it that are before this one.
+    #[must_use]
+    pub fn until(&self, day: Date) -> Self {
+        Self { start: self.start, end: self.end.min(day).max(self.start) }
     }
 
     /// The period that ends where this one begins: of as many months, if this one is of whole months, and

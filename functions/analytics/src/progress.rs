@@ -12,6 +12,7 @@ use shared::{
     table::{Item, Key, Table, TableError, Transaction, Update},
     time::Timestamp,
 };
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// Items that each mark is spread over.
@@ -53,7 +54,7 @@ fn partition(part: u8) -> String {
 }
 
 /// The newest events by the moments at which they occurred; `None` before the first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Progress {
     pub newest_seen: Option<Timestamp>,
     pub newest_applied: Option<Timestamp>,

@@ -3,7 +3,8 @@
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use shared::{auth::Caller, http::Problem, id::Id};
+use shared::{auth::Caller, http::Problem, id::Id, time::Timestamp};
+use utoipa::ToSchema;
 
 use crate::{
     calendar::{Day, Granularity, Period, Zone},
@@ -17,7 +18,7 @@ const MOST_DAYS: i64 = 366;
 const MOST_MONTHS: usize = 120;
 
 /// What is to be told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
     CashFlow,
@@ -27,7 +28,8 @@ pub enum Metric {
 }
 
 /// Whose figures are asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = AnalyticsScope)]
 #[serde(rename_all = "lowercase")]
 pub enum ScopeName {
     User,
@@ -35,7 +37,8 @@ pub enum ScopeName {
 }
 
 /// The body of `POST /api/analytics/query`.
-#[derive(Clone, Debug, Deserialize, Validate)]
+#[derive(Clone, Debug, Deserialize, Validate, ToSchema)]
+#[schema(as = AnalyticsQuery)]
 #[serde(deny_unknown_fields)]
 pub struct Query {
     #[garde(skip)]
@@ -56,6 +59,7 @@ pub struct Query {
     granularity: Granularity,
     /// All when absent.
     #[garde(inner(length(chars, min = 1, max = 100)))]
+    #[schema(min_length = 1, max_length = 100)]
     category: Option<String>,
     /// Whose days and months are meant; UTC's when absent.
     #[garde(skip)]
@@ -140,6 +144,15 @@ impl Question {
         self.range.divided(self.granularity)
     }
 
+    /// The days of the range that are judged, where days are: those that have ended at this moment. In a
+    /// day that has not, there is nothing unusual about having sold nothing yet.
+    pub fn judged(&self, now: Timestamp) -> Option<Period> {
+        match self.metric {
+            Metric::HealthScore | Metric::Anomalies => Some(self.range.until(self.zone.day(now))),
+            Metric::CashFlow | Metric::SpendingTrends => None,
+        }
+    }
+
     pub fn scope_name(&self) -> ScopeName {
         match self.scope {
             Scope::User(_) => ScopeName::User,
@@ -155,13 +168,13 @@ impl Question {
         }
     }
 
-    /// What this question, put to this model, is known by: the SHA-256 of all that is asked, in
-    /// hexadecimal.
-    pub fn fingerprint(&self, model: Model) -> String {
+    /// What this question, put to this model at this moment, is known by: the SHA-256 of all that is
+    /// asked and of the days that are judged, in hexadecimal.
+    pub fn fingerprint(&self, model: Model, now: Timestamp) -> String {
         let Self { metric, scope, range, granularity, category, zone } = self;
-        let zone = zone.name();
+        let (zone, judged) = (zone.name(), self.judged(now));
         hex::encode(Sha256::digest(format!(
-            "{model} {metric:?} {scope:?} {range:?} {granularity:?} {zone} {category:?}"
+            "{model} {metric:?} {scope:?} {range:?} {granularity:?} {zone} {category:?} {judged:?}"
         )))
     }
 }

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use aws_sdk_sqs::{Client, error::DisplayErrorContext, types::QueueAttributeName};
 use serde::Serialize;
 use shared::aws::{self, ConfigError};
+use utoipa::ToSchema;
 
 /// How long the queues may take to tell.
 const DEADLINE: Duration = Duration::from_millis(1500);
@@ -13,7 +14,7 @@ const QUEUE: &str = "analytics-on-payment-events";
 const DEAD_LETTERS: &str = "analytics-on-payment-events-dlq";
 
 /// Messages, approximately.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct QueueDepth {
     pub waiting: u64,
     pub in_flight: u64,

@@ -10,38 +10,46 @@ use shared::{
 };
 use unicode_normalization::UnicodeNormalization;
 use unicode_security::skeleton;
+use utoipa::ToSchema;
 
 use crate::password;
 
 /// The body of a registration. There is no way to ask for a role.
-#[derive(Clone, Deserialize, Serialize, Validate)]
+#[derive(Clone, Deserialize, Serialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Registration {
     #[garde(length(chars, min = 3, max = 64), pattern(r"^[A-Za-z0-9._-]+$"))]
+    #[schema(min_length = 3, max_length = 64, pattern = "^[A-Za-z0-9._-]+$")]
     pub username: String,
     #[garde(email, length(max = 254))]
+    #[schema(max_length = 254, format = Email)]
     pub email: String,
     /// The user name when absent.
     #[garde(inner(custom(not_blank), length(chars, max = 200)))]
+    #[schema(min_length = 1, max_length = 200)]
     pub name: Option<String>,
     /// Left out of what an `Idempotency-Key` is compared by: not even a digest of it is stored there.
     #[serde(skip_serializing, deserialize_with = "password::read")]
     #[garde(length(chars, min = 8, max = 128))]
+    #[schema(min_length = 8, max_length = 128, format = Password)]
     pub password: String,
 }
 
 /// A change of one's own name and e-mail address.
-#[derive(Clone, Debug, Deserialize, Validate)]
+#[derive(Clone, Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AccountChange {
     #[garde(inner(custom(not_blank), length(chars, max = 200)))]
+    #[schema(min_length = 1, max_length = 200)]
     pub name: Option<String>,
     #[garde(inner(email, length(max = 254)))]
+    #[schema(max_length = 254, format = Email)]
     pub email: Option<String>,
 }
 
 /// An account as its owner sees it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Account)]
 pub struct Profile {
     pub id: Id,
     pub username: String,

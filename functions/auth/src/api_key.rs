@@ -9,11 +9,12 @@ use shared::{
     table::{Table, Transaction},
     time::Timestamp,
 };
+use utoipa::ToSchema;
 
 use crate::audit::{AuditEntry, AuditEvent, Origin};
 
 /// What an admin may know of an API key: all but its secret, and not its hash either.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ApiKey {
     pub id: Id,
     pub name: String,

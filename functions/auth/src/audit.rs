@@ -16,6 +16,7 @@ use shared::{
     table::{IndexKey, Indexes, Item, Key, Listing, Page, PageError, PageRequest, Shard, Table},
     time::Timestamp,
 };
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 const AUDIT: &str = "AUDIT";
@@ -23,7 +24,7 @@ const DEFAULT_RETENTION_DAYS: u64 = 400;
 const SECONDS_PER_DAY: u64 = 24 * 3600;
 
 /// What an entry tells of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub enum AuditEvent {
     #[serde(rename = "account.registered")]
     Registered,
@@ -124,7 +125,7 @@ pub fn role_subject(role: Role) -> String {
 }
 
 /// One line of the audit log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AuditEntry {
     pub id: Uuid,
     pub event: AuditEvent,
@@ -201,7 +202,8 @@ fn retention(days: Option<&str>) -> Duration {
 }
 
 /// Which entries are asked for.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct AuditQuery {
     pub user_id: Option<Id>,
     /// Not before this moment.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use shared::{http::Problem, id::Id, time::Timestamp};
 use totp_rs::{Builder, Totp};
+use utoipa::ToSchema;
 
 use crate::{
     account::Account,
@@ -67,7 +68,7 @@ pub struct SecondFactor {
 }
 
 /// What its owner is shown once at the enrolment.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Enrolment {
     /// In base32, to type into an authenticator app.
     pub secret: String,

@@ -9,6 +9,7 @@ use shared::{
     table::{Item, Transaction},
     time::Timestamp,
 };
+use utoipa::ToSchema;
 
 use crate::{
     Auth,
@@ -24,7 +25,7 @@ use crate::{
 };
 
 /// The answer to a sign-in, in OAuth 2's terms (RFC 6749).
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Tokens {
     pub access_token: String,
     /// The same as `access_token`, for clients that look for it under this name.

@@ -15,6 +15,7 @@ use shared::{
     time::Timestamp,
 };
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use crate::queues::{Depth, Message, NativeRedrive, Queue, QueueError, QueueName, Queues};
 
@@ -28,7 +29,7 @@ const WORKING_TIME: Duration = Duration::from_secs(10);
 const SHOWN_BYTES: usize = 4 * 1024 * 1024;
 
 /// A message that waits in a dead-letter queue.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct DeadLetter {
     /// The queue that it could not be handled from.
     pub queue: QueueName,
@@ -78,7 +79,8 @@ pub async fn look(
         Some(name) => vec![name],
         None => waiting(queues).await?,
     };
-    let looks = join_all(names.iter().map(|name| messages(queues, name, limit))).await;
+    let bytes = SHOWN_BYTES / names.len().max(1);
+    let looks = join_all(names.iter().map(|name| messages(queues, name, limit, bytes))).await;
     let mut found = Vec::new();
     for (name, messages) in names.iter().zip(looks) {
         found.extend(messages?.into_iter().map(|message| (name, message)));
@@ -102,12 +104,21 @@ async fn waiting(queues: &dyn Queues) -> Result<Vec<QueueName>, QueueError> {
     Ok(names.into_iter().zip(depths).filter(|(_, depth)| depth.waiting > 0).map(|(name, _)| name).collect())
 }
 
-/// Up to `limit` messages of one dead-letter queue, which are given back before this returns.
-async fn messages(queues: &dyn Queues, name: &QueueName, limit: usize) -> Result<Vec<Message>, QueueError> {
+/// Up to `limit` messages of one dead-letter queue, or as many as have these bytes, which are given back
+/// before this returns.
+async fn messages(
+    queues: &dyn Queues,
+    name: &QueueName,
+    limit: usize,
+    bytes: usize,
+) -> Result<Vec<Message>, QueueError> {
     let queue = Queue::DeadLetters(name.clone());
     let started = Instant::now();
-    let mut found = Vec::new();
-    while found.len() < limit && started.elapsed() < WORKING_TIME {
+    let mut found: Vec<Message> = Vec::new();
+    let fits = |found: &[Message]| {
+        found.len() < limit && found.iter().map(|message| message.body.len()).sum::<usize>() < bytes
+    };
+    while fits(&found) && started.elapsed() < WORKING_TIME {
         match queues.receive(&queue, LOOKED_AT).await {
             Ok(messages) if messages.is_empty() => break,
             Ok(messages) => found.extend(messages),
@@ -167,7 +178,7 @@ fn letter(queue: QueueName, message: Message, record: Option<FailureRecord>) -> 
 }
 
 /// What a redrive came to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Redriven {
     pub queue: QueueName,
     pub dry_run: bool,
@@ -180,7 +191,8 @@ pub struct Redriven {
 }
 
 /// Who moves the messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = RedriveMethod)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
     /// The queue service, after the answer.
@@ -200,6 +212,8 @@ pub enum RedriveError {
     NoSuchMessage,
     #[error("there are too many messages to find this one among; redrive all, or try again")]
     NotFoundInTime,
+    #[error("the message is not there, or somebody else is looking at it; try again in a moment")]
+    HeldByOthers,
     #[error("a redrive of this queue is going on")]
     Running,
 }
@@ -209,7 +223,7 @@ impl From<RedriveError> for Problem {
         match error {
             RedriveError::Queue(error) => error.into(),
             RedriveError::NoSuchMessage => Self::invalid_field("/message_id", error.to_string()),
-            RedriveError::NotFoundInTime => Self::unavailable(error.to_string()),
+            RedriveError::NotFoundInTime | RedriveError::HeldByOthers => Self::unavailable(error.to_string()),
             RedriveError::Running => Self::conflict("redrive_running", error.to_string()).retry_after(10),
         }
     }
@@ -304,7 +318,7 @@ async fn find(queues: &dyn Queues, queue: &Queue, message_id: &str) -> (Result<M
     let (started, mut others) = (Instant::now(), Vec::new());
     while started.elapsed() < WORKING_TIME {
         match queues.receive(queue, ON_THE_WAY).await {
-            Ok(messages) if messages.is_empty() => return (Err(RedriveError::NoSuchMessage), others),
+            Ok(messages) if messages.is_empty() => return (Err(missing(queues, queue, others.len()).await), others),
             Ok(messages) => {
                 let (mut found, rest): (Vec<_>, Vec<_>) =
                     messages.into_iter().partition(|message| message.id == message_id);
@@ -317,4 +331,13 @@ async fn find(queues: &dyn Queues, queue: &Queue, message_id: &str) -> (Result<M
         }
     }
     (Err(RedriveError::NotFoundInTime), others)
+}
+
+/// Why a message was not among the `received` ones, when no others can be received.
+async fn missing(queues: &dyn Queues, queue: &Queue, received: usize) -> RedriveError {
+    match queues.depth(queue).await {
+        Ok(depth) if depth.in_flight > received as u64 => RedriveError::HeldByOthers,
+        Ok(_) => RedriveError::NoSuchMessage,
+        Err(error) => error.into(),
+    }
 }

@@ -7,14 +7,15 @@ use aws_sdk_sqs::types::MessageAttributeValue;
 use serde::Serialize;
 use serde_json::Value;
 use shared::{http::Problem, time::Timestamp};
+use utoipa::ToSchema;
 
-const DEAD_LETTERS_SUFFIX: &str = "-dlq";
+pub(crate) const DEAD_LETTERS_SUFFIX: &str = "-dlq";
 
 /// The name of a consumer's queue without the stack's: `orders-on-user-events`.
 ///
 /// Always `<service>-on-<what>`, which tells the queues of a stack from those of another whose name
 /// begins with the same words.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
 #[serde(transparent)]
 pub struct QueueName(String);
 
@@ -169,7 +170,7 @@ pub enum NativeRedrive {
     Started,
     /// It is at it since an earlier request.
     Running,
-    /// It does not offer to; the messages have to be moved one by one.
+    /// It does not offer to, or has failed at it; the messages have to be moved one by one.
     Unsupported,
 }
 

@@ -19,6 +19,7 @@ use shared::{
     time::Timestamp,
 };
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use crate::{
     entry::LoggedEvent,
@@ -50,7 +51,7 @@ pub struct Replay {
 }
 
 /// What one call of a replay came to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Replayed {
     pub queue: QueueName,
     pub dry_run: bool,

@@ -19,7 +19,9 @@ use shared::{
     time::Timestamp,
 };
 
-use crate::queues::{Depth, Message, NativeRedrive, Queue, QueueError, QueueName, Queues, Subscription};
+use crate::queues::{
+    DEAD_LETTERS_SUFFIX, Depth, Message, NativeRedrive, Queue, QueueError, QueueName, Queues, Subscription,
+};
 
 /// Messages taken at once: SQS's most.
 const BATCH: i32 = 10;
@@ -123,23 +125,15 @@ fn age(result: &MetricDataResult, queues: &[Queue]) -> Option<(Queue, Duration)>
     Some((queues.get(index)?.clone(), Duration::try_from_secs_f64(*seconds).ok()?))
 }
 
-/// Whether an action of SQS is not to be had: an emulator lacks it, or a policy forbids it. Messages can
-/// be moved without it.
-fn is_withheld(code: Option<&str>) -> bool {
+/// Whether an emulator lacks an action of SQS. Messages can be moved without it.
+fn is_lacking(code: Option<&str>) -> bool {
     let code = code.and_then(|code| code.rsplit(['.', '#']).next()).unwrap_or_default();
-    let withheld = matches!(
-        code,
-        "InvalidAction"
-            | "UnknownOperationException"
-            | "UnsupportedOperation"
-            | "NotImplemented"
-            | "AccessDenied"
-            | "AccessDeniedException"
-    );
-    if withheld {
+    let lacking =
+        matches!(code, "InvalidAction" | "UnknownOperationException" | "UnsupportedOperation" | "NotImplemented");
+    if lacking {
         tracing::warn!(code, "the queue service does not move messages itself");
     }
-    withheld
+    lacking
 }
 
 fn failed<E, R>(error: SdkError<E, R>) -> QueueError
@@ -248,17 +242,26 @@ impl Queues for Sqs {
         let dead_letters = Queue::DeadLetters(queue.clone());
         let mut attributes = self.attributes(&dead_letters, &[QueueAttributeName::QueueArn]).await?;
         let arn = attributes.remove(&QueueAttributeName::QueueArn).ok_or(QueueError::Missing)?;
-        match self.sqs.list_message_move_tasks().source_arn(&arn).send().await {
-            Ok(tasks) if tasks.results().iter().any(|task| task.status() == Some("RUNNING")) => {
-                return Ok(NativeRedrive::Running);
-            }
-            Ok(_) => {}
-            Err(error) if is_withheld(error.code()) => return Ok(NativeRedrive::Unsupported),
+        let latest = match self.sqs.list_message_move_tasks().source_arn(&arn).max_results(1).send().await {
+            Ok(tasks) => tasks.results.unwrap_or_default().into_iter().next(),
+            Err(error) if is_lacking(error.code()) => return Ok(NativeRedrive::Unsupported),
             Err(error) => return Err(failed(error)),
+        };
+        if let Some(task) = latest {
+            match task.status() {
+                Some("RUNNING" | "CANCELLING") => return Ok(NativeRedrive::Running),
+                Some("FAILED") => {
+                    tracing::warn!(%queue, reason = task.failure_reason(), "the latest native redrive failed");
+                    return Ok(NativeRedrive::Unsupported);
+                }
+                _ => {}
+            }
         }
-        match self.sqs.start_message_move_task().source_arn(&arn).send().await {
+        // Without a destination SQS refuses what did not come from a queue, such as what a consumer put here itself.
+        let home = arn.strip_suffix(DEAD_LETTERS_SUFFIX).ok_or(QueueError::Missing)?;
+        match self.sqs.start_message_move_task().source_arn(&arn).destination_arn(home).send().await {
             Ok(_) => Ok(NativeRedrive::Started),
-            Err(error) if is_withheld(error.code()) => Ok(NativeRedrive::Unsupported),
+            Err(error) if is_lacking(error.code()) => Ok(NativeRedrive::Unsupported),
             Err(error) => Err(failed(error)),
         }
     }

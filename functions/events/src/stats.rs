@@ -12,6 +12,7 @@ use shared::{
     time::Timestamp,
 };
 use tokio::time::{Instant, timeout_at};
+use utoipa::ToSchema;
 
 use crate::{
     counters::{self, Count},
@@ -24,7 +25,7 @@ const DEADLINE: Duration = Duration::from_millis(1500);
 const LONGEST_RATE: Duration = Duration::from_secs(15 * 60);
 
 /// How many events there were, of which kind, and how fast they come.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct StreamStats {
     /// Since the log began.
     pub total: u64,
@@ -34,7 +35,7 @@ pub struct StreamStats {
 }
 
 /// Events per minute over the last minutes.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Rates {
     pub last_minute: f64,
     pub last_5_minutes: f64,
@@ -88,7 +89,7 @@ fn millis(duration: Duration) -> i64 {
 }
 
 /// A consumer's queue and its dead-letter queue.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct QueueStats {
     pub queue: QueueName,
     pub service: String,
@@ -98,7 +99,8 @@ pub struct QueueStats {
 }
 
 /// How full a queue is; `null` where that could not be found out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = QueueFigures)]
 pub struct Figures {
     /// Messages that wait.
     pub depth: Option<u64>,

@@ -2,6 +2,7 @@
 
 pub mod catalogue;
 pub mod consumers;
+pub mod document;
 pub mod figures;
 pub mod http;
 pub mod store;

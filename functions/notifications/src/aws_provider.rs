@@ -1,6 +1,6 @@
 //! The providers as they are: SES for e-mail, SNS for SMS and push.
 
-use std::{error::Error, io, iter, time::Duration};
+use std::{error::Error, iter, time::Duration};
 
 use async_trait::async_trait;
 use aws_sdk_ses::{
@@ -152,14 +152,12 @@ where
     }
 }
 
-/// Whether there was no connection that anything could have been sent over.
+/// Whether there was no connection that anything could have been sent over: finding the address, TCP or TLS
+/// failed or took too long. The HTTP client says so in the error that it gives the SDK, whatever the cause.
 fn never_reached(error: &(dyn Error + 'static)) -> bool {
-    use io::ErrorKind::{AddrNotAvailable, ConnectionRefused, HostUnreachable, NetworkUnreachable};
     let mut causes = iter::successors(Some(error), |error| (*error).source());
-    causes.any(|cause| {
-        let kind = cause.downcast_ref::<io::Error>().map(io::Error::kind);
-        matches!(kind, Some(ConnectionRefused | HostUnreachable | NetworkUnreachable | AddrNotAvailable))
-    })
+    causes
+        .any(|cause| cause.downcast_ref::<hyper_util::client::legacy::Error>().is_some_and(|error| error.is_connect()))
 }
 
 fn is_throttling(code: &str) -> bool {

@@ -4,15 +4,16 @@ use garde::Validate;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::{http::FieldError, id::Id, time::Timestamp};
+use utoipa::ToSchema;
 
 use crate::{
     notification::{Channel, Draft},
-    recipient::Recipient,
+    recipient::{Reach, Recipient, Unreached},
     templates::{Language, Library, RenderError, TemplateName, Wanted},
 };
 
 /// A notification as its sender describes it.
-#[derive(Clone, Debug, Serialize, Deserialize, Validate)]
+#[derive(Clone, Debug, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewNotification {
     #[garde(skip)]
@@ -31,6 +32,7 @@ pub struct NewNotification {
     pub language: Option<Language>,
     #[garde(skip)]
     #[serde(default = "nothing")]
+    #[schema(value_type = Object)]
     pub params: Value,
     /// It does not wait for the end of quiet hours.
     #[garde(skip)]
@@ -84,10 +86,10 @@ pub fn compose(
     now: Timestamp,
 ) -> Result<Draft, NotTold> {
     let recipient = recipient.ok_or(NotTold::UnknownUser)?;
-    let profile = recipient.profile.as_ref().ok_or(NotTold::UnknownUser)?;
+    let NewNotification { channel, template, urgent, .. } = *new;
+    let reach = recipient.reach(channel, template.category(), urgent, now);
+    let Reach { profile, to, held_until } = reach.map_err(|reason| not_told(reason, channel))?;
     let preferences = &recipient.preferences;
-    let NewNotification { channel, template, .. } = *new;
-    let to = recipient.address(channel).ok_or(NotTold::NoAddress(address_of(channel)))?;
     let language = new.language.unwrap_or(preferences.language);
     let wanted = Wanted {
         template,
@@ -99,10 +101,6 @@ pub fn compose(
         params: &new.params,
     };
     let (content, template_version) = library.render(&wanted)?;
-    if preferences.opted_out(channel, template.category()) {
-        return Err(NotTold::OptedOut);
-    }
-    let held_until = if new.urgent { None } else { preferences.quiet_until(channel, now) };
     Ok(Draft {
         user_id: recipient.user_id,
         channel,
@@ -111,8 +109,17 @@ pub fn compose(
         language,
         to: to.to_owned(),
         content,
+        urgent,
         held_until,
     })
+}
+
+fn not_told(reason: Unreached, channel: Channel) -> NotTold {
+    match reason {
+        Unreached::Gone => NotTold::UnknownUser,
+        Unreached::NoAddress => NotTold::NoAddress(address_of(channel)),
+        Unreached::OptedOut => NotTold::OptedOut,
+    }
 }
 
 fn address_of(channel: Channel) -> &'static str {

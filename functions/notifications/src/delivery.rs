@@ -20,10 +20,11 @@ use shared::{
 
 use crate::{
     aws_provider::Aws,
-    notification::{Next, Notification, NotificationFailure, Outcome, Step},
+    notification::{Channel, Next, Notification, NotificationFailure, Outcome, Status, Step},
     pauses::Pauses,
     provider::Provider,
     queue::{DeliveryQueue, Sqs},
+    recipient::{Reach, Unreached},
     store,
 };
 
@@ -121,13 +122,29 @@ impl Deliveries {
             Step::Lost => Ok(Decision::GiveUp(notification)),
             Step::Send => match self.pauses.until(notification.channel, now) {
                 Some(moment) => Ok(Decision::Later(moment)),
-                None => {
-                    let claimed = notification.claimed(series, now);
-                    self.write(&claimed).await?;
-                    Ok(Decision::Ask(claimed))
-                }
+                None => self.begin(&notification, series, now).await,
             },
         }
+    }
+
+    /// Claims a notification if its recipient is to be told now, as the recipient is and wishes now; what
+    /// was known when it was queued may be hours old.
+    async fn begin(&self, notification: &Notification, series: u32, now: Timestamp) -> Result<Decision, ConsumerError> {
+        let Notification { id, user_id, channel, category, urgent, .. } = *notification;
+        let recipient = store::recipient(&self.table, user_id).await?;
+        let reach = recipient.as_ref().ok_or(Unreached::Gone);
+        let next = match reach.and_then(|recipient| recipient.reach(channel, category, urgent, now)) {
+            Ok(Reach { held_until: Some(until), .. }) => notification.held(series, until, now),
+            Ok(Reach { to, .. }) => notification.claimed(series, to, now),
+            Err(reason) => notification.unwanted(reason, now),
+        };
+        self.write(&next).await?;
+        match (next.status, &next.refusal) {
+            (Status::Sending, _) => return Ok(Decision::Ask(next)),
+            (Status::Failed, Some(refusal)) => not_sent(id, channel, "NotificationsUnwanted", &refusal.code),
+            _ => tracing::info!(notification_id = %id, ?channel, until = %next.due_at, "held back by quiet hours"),
+        }
+        Ok(Decision::Nothing)
     }
 
     /// Records what a notification came to, after making sure of what is to follow a failure.
@@ -221,6 +238,10 @@ fn tell(notification: &Notification, outcome: &Outcome) {
         Outcome::Throttled(refusal) => ("NotificationsThrottled", &refusal.code),
         Outcome::Unknown(refusal) => ("NotificationsUnanswered", &refusal.code),
     };
+    not_sent(notification_id, channel, metric, code);
+}
+
+fn not_sent(notification_id: Id, channel: Channel, metric: &'static str, code: &str) {
     telemetry::count(metric);
     tracing::warn!(%notification_id, ?channel, code, outcome = metric, "not sent");
 }

@@ -9,9 +9,13 @@ use shared::{
     id::Id,
     time::Timestamp,
 };
+use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::templates::{Content, Language, TemplateName};
+use crate::{
+    recipient::Unreached,
+    templates::{Content, Language, TemplateName},
+};
 
 /// How long a claim keeps others from asking the provider: longer than the function that claims may
 /// run, so that whoever finds a claim expired knows that its process has ended.
@@ -32,7 +36,8 @@ const LONGEST_DELAY: Duration = Duration::from_secs(900);
 const MAX_REASON_CHARS: usize = 500;
 
 /// Where a notification stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = NotificationStatus)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Status {
     /// It waits for its turn, for the next attempt, or for the end of quiet hours.
@@ -45,7 +50,7 @@ pub enum Status {
     Failed,
 }
 
-/// Why the provider did not take a notification.
+/// Why a notification was not taken by the provider, or not given to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     /// The provider's error code: `MessageRejected`.
@@ -90,7 +95,7 @@ pub enum Step {
     Done,
     /// Nothing before this moment.
     Wait(Timestamp),
-    /// Claim it and ask the provider.
+    /// Claim it and ask the provider, if its recipient is to be told now.
     Send,
     /// Give it up: whoever claimed it has ended without saying what came of it.
     Lost,
@@ -116,6 +121,8 @@ pub struct Draft {
     pub language: Language,
     pub to: String,
     pub content: Content,
+    /// It does not wait for the end of quiet hours.
+    pub urgent: bool,
     /// The end of the quiet hours that hold it back.
     pub held_until: Option<Timestamp>,
 }
@@ -130,9 +137,13 @@ pub struct Notification {
     pub template: TemplateName,
     pub template_version: u32,
     pub language: Language,
-    /// An e-mail address, a telephone number or the ARN of a push endpoint.
+    /// An e-mail address, a telephone number or the ARN of a push endpoint: the recipient's when it was
+    /// asked for, and from the first attempt on the one of the latest.
     pub to: String,
     pub content: Content,
+    /// It does not wait for the end of quiet hours.
+    #[serde(default)]
+    pub urgent: bool,
     pub status: Status,
     /// Quiet hours hold it back until then; nothing asks for its delivery before.
     pub held_until: Option<Timestamp>,
@@ -150,7 +161,7 @@ pub struct Notification {
     /// The provider's name for what it took.
     pub provider_message_id: Option<String>,
     pub failure: Option<NotificationFailure>,
-    /// Why the provider did not take it the last time.
+    /// Why it was not sent the last time.
     pub refusal: Option<Refusal>,
     pub requested_at: Timestamp,
     pub sent_at: Option<Timestamp>,
@@ -160,7 +171,7 @@ pub struct Notification {
 
 impl Notification {
     pub fn new(id: Id, draft: Draft, now: Timestamp) -> Self {
-        let Draft { user_id, channel, template, template_version, language, to, content, held_until } = draft;
+        let Draft { user_id, channel, template, template_version, language, to, content, urgent, held_until } = draft;
         Self {
             id,
             user_id,
@@ -171,6 +182,7 @@ impl Notification {
             language,
             to,
             content,
+            urgent,
             status: Status::Queued,
             held_until,
             due_at: held_until.unwrap_or(now),
@@ -209,21 +221,39 @@ impl Notification {
     }
 
     fn may_be_sent_again(&self) -> bool {
-        !matches!(self.failure, None | Some(NotificationFailure::Refused))
+        matches!(self.failure, Some(NotificationFailure::AttemptsExhausted | NotificationFailure::OutcomeUnknown))
     }
 
-    /// The notification as whoever is about to ask the provider claims it.
+    /// The notification as whoever is about to ask the provider claims it, to send it to this address.
     #[must_use]
-    pub fn claimed(&self, series: u32, now: Timestamp) -> Self {
-        let mut claimed =
-            Self { status: Status::Sending, claim: Some(Claim { by: Uuid::new_v4(), at: now }), ..self.changed() };
+    pub fn claimed(&self, series: u32, to: &str, now: Timestamp) -> Self {
+        let claim = Some(Claim { by: Uuid::new_v4(), at: now });
+        Self { status: Status::Sending, to: to.to_owned(), claim, ..self.begun(series, now) }
+    }
+
+    /// The notification when its recipient's quiet hours hold it back at the moment of sending.
+    #[must_use]
+    pub fn held(&self, series: u32, until: Timestamp, now: Timestamp) -> Self {
+        let begun = self.begun(series, now);
+        Self { status: Status::Queued, held_until: Some(until), due_at: until, series_began_at: until, ..begun }
+    }
+
+    /// The notification when its recipient is not to be told any more at the moment of sending.
+    #[must_use]
+    pub fn unwanted(&self, reason: Unreached, now: Timestamp) -> Self {
+        self.given_up(reason.failure(), Refusal::new(reason.code(), reason.to_string()), now)
+    }
+
+    /// The notification in this series of attempts, which begins now unless it has.
+    fn begun(&self, series: u32, now: Timestamp) -> Self {
+        let mut begun = self.released();
         if series > self.series {
-            claimed.series = series;
-            claimed.series_began_at = now;
-            (claimed.attempts, claimed.throttled) = (0, 0);
-            (claimed.failure, claimed.refusal, claimed.failed_at) = (None, None, None);
+            begun.series = series;
+            begun.series_began_at = now;
+            (begun.attempts, begun.throttled) = (0, 0);
+            (begun.failure, begun.refusal, begun.failed_at) = (None, None, None);
         }
-        claimed
+        begun
     }
 
     /// The notification once it is known what came of asking the provider, and what is to follow.
@@ -360,6 +390,8 @@ mod tests {
         Timestamp::from_unix_millis(1_768_435_200_000 + seconds * 1000)
     }
 
+    const TO: &str = "anna@example.com";
+
     fn notification() -> Notification {
         let draft = Draft {
             user_id: Id::new(1).unwrap(),
@@ -367,8 +399,9 @@ mod tests {
             template: TemplateName::Welcome,
             template_version: 1,
             language: Language::En,
-            to: "anna@example.com".into(),
+            to: TO.into(),
             content: Content { subject: None, text: "Hello".into(), html: None },
+            urgent: false,
             held_until: None,
         };
         Notification::new(Id::new(7).unwrap(), draft, moment(0))
@@ -382,7 +415,7 @@ mod tests {
     fn each_delay_is_longer_than_the_one_before_until_the_attempts_are_used_up() {
         let (mut notification, mut now, mut delays) = (notification(), moment(0), Vec::new());
         loop {
-            let claimed = notification.claimed(1, now);
+            let claimed = notification.claimed(1, TO, now);
             let (settled, next) = claimed.settled(&Outcome::Unavailable(refusal()), now);
             notification = settled;
             match next {
@@ -409,7 +442,8 @@ mod tests {
     #[test]
     fn being_throttled_uses_up_no_attempt_but_patience() {
         let (mut notification, mut now, mut times) = (notification(), moment(0), 0);
-        while let (settled, Next::Again(at)) = notification.claimed(1, now).settled(&Outcome::Throttled(refusal()), now)
+        while let (settled, Next::Again(at)) =
+            notification.claimed(1, TO, now).settled(&Outcome::Throttled(refusal()), now)
         {
             (notification, now, times) = (settled, at, times + 1);
             assert_eq!(notification.attempts, 0);
@@ -420,7 +454,7 @@ mod tests {
 
     #[test]
     fn what_was_refused_is_never_sent_again_and_what_was_given_up_only_by_another_series() {
-        let claimed = notification().claimed(1, moment(0));
+        let claimed = notification().claimed(1, TO, moment(0));
         let (refused, next) = claimed.settled(&Outcome::Refused(refusal()), moment(1));
         assert_eq!(
             (next, refused.step(1, moment(2)), refused.step(2, moment(2))),
@@ -431,19 +465,37 @@ mod tests {
             (next, unknown.step(1, moment(2)), unknown.step(2, moment(2))),
             (Next::DeadLetter, Step::Done, Step::Send)
         );
-        let again = unknown.claimed(2, moment(3));
+        let again = unknown.claimed(2, TO, moment(3));
         assert_eq!((again.series, again.attempts, again.failure), (2, 0, None));
         assert_eq!(again.step(2, moment(4)), Step::Wait(moment(3).plus(CLAIM)));
     }
 
     #[test]
     fn an_expired_claim_is_not_sent_again_by_itself() {
-        let claimed = notification().claimed(1, moment(0));
+        let claimed = notification().claimed(1, TO, moment(0));
         assert_eq!(claimed.step(1, moment(89)), Step::Wait(moment(90)));
         assert_eq!(claimed.step(1, moment(90)), Step::Lost);
         assert_eq!(claimed.step(2, moment(90)), Step::Send);
         let (lost, next) = claimed.lost(moment(91));
         assert_eq!((lost.failure, next), (Some(NotificationFailure::OutcomeUnknown), Next::DeadLetter));
+    }
+
+    #[test]
+    fn what_nobody_wants_any_more_is_not_sent_by_another_series_either() {
+        for reason in [Unreached::OptedOut, Unreached::Gone, Unreached::NoAddress] {
+            let unwanted = notification().unwanted(reason, moment(1));
+            assert_eq!((unwanted.status, unwanted.failure), (Status::Failed, Some(reason.failure())));
+            assert_eq!((unwanted.step(1, moment(2)), unwanted.step(2, moment(2))), (Step::Done, Step::Done));
+        }
+    }
+
+    #[test]
+    fn a_series_that_quiet_hours_hold_back_is_begun_and_claimed_by_any_message_afterwards() {
+        let unknown = notification().claimed(1, TO, moment(0)).lost(moment(1)).0;
+        let held = unknown.held(2, moment(60), moment(2));
+        assert_eq!((held.series, held.failure, held.claim), (2, None, None));
+        assert_eq!((held.step(2, moment(59)), held.step(1, moment(60))), (Step::Wait(moment(60)), Step::Send));
+        assert_eq!(held.woken().claimed(1, TO, moment(60)).series, 2);
     }
 
     fn outcomes() -> impl Strategy<Value = Outcome> {
@@ -467,7 +519,7 @@ mod tests {
                 now = now.plus(Duration::from_secs(wait.unsigned_abs()));
                 match notification.step(series, now) {
                     Step::Send => {
-                        notification = notification.claimed(series, now);
+                        notification = notification.claimed(series, TO, now);
                         prop_assert!(maybe_sent_in.is_none_or(|before| before < notification.series));
                         if dies || matches!(outcome, Outcome::Sent(_) | Outcome::Unknown(_)) {
                             maybe_sent_in = Some(notification.series);

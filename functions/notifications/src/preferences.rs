@@ -7,6 +7,7 @@ use chrono_tz::Tz;
 use garde::Validate;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use shared::time::Timestamp;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
 const LONGEST_GAP_HALF_HOURS: i64 = 6;
 
 /// A user's preferences, as they are put: all of them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Validate)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Preferences {
     #[garde(skip)]
@@ -31,6 +32,7 @@ pub struct Preferences {
     /// In E.164 notation: `+41446681800`.
     #[garde(inner(custom(e164)))]
     #[serde(default)]
+    #[schema(pattern = r"^\+[1-9][0-9]{6,14}$")]
     pub phone: Option<String>,
     /// The ARN of the device's SNS platform endpoint.
     #[garde(inner(custom(device_endpoint)))]
@@ -39,9 +41,11 @@ pub struct Preferences {
     /// The channels by which the user is told of events.
     #[garde(length(max = 3))]
     #[serde(default = "by_email")]
+    #[schema(max_items = 3)]
     pub channels: Vec<Channel>,
     #[garde(length(max = 50))]
     #[serde(default)]
+    #[schema(max_items = 50)]
     pub opt_out: Vec<OptOut>,
     #[garde(dive)]
     #[serde(default)]
@@ -90,7 +94,7 @@ impl Default for Preferences {
 }
 
 /// What a user does not want: one category on a channel, or the whole channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OptOut {
     pub channel: Channel,
@@ -99,7 +103,7 @@ pub struct OptOut {
 }
 
 /// A part of every day in which nothing comes that can wait.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Validate)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct QuietHours {
     /// `22:00`
@@ -111,6 +115,7 @@ pub struct QuietHours {
     /// The channels that they hold for.
     #[garde(length(min = 1, max = 3))]
     #[serde(default = "audible")]
+    #[schema(min_items = 1, max_items = 3)]
     pub channels: Vec<Channel>,
 }
 
@@ -153,7 +158,8 @@ impl QuietHours {
 }
 
 /// A time zone of the IANA's list; UTC when the user did not say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
+#[schema(value_type = String, example = "Europe/Zurich")]
 pub struct TimeZone(Tz);
 
 impl Default for TimeZone {
@@ -205,7 +211,8 @@ impl<'de> Deserialize<'de> for TimeZone {
 }
 
 /// A time of the day, to the minute: `22:00`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
+#[schema(value_type = String, pattern = "^[0-9]{2}:[0-9]{2}$", example = "22:00")]
 pub struct LocalTime(NaiveTime);
 
 impl Serialize for LocalTime {

@@ -2,9 +2,12 @@
 //! preferences.
 
 use serde::{Deserialize, Serialize};
-use shared::{event::Role, id::Id};
+use shared::{event::Role, id::Id, time::Timestamp};
 
-use crate::{notification::Channel, preferences::Preferences};
+use crate::{
+    notification::{Category, Channel, NotificationFailure},
+    preferences::Preferences,
+};
 
 /// What a user's profile says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +28,45 @@ pub struct Recipient {
     pub deleted: bool,
     pub preferences: Preferences,
     pub version: u64,
+}
+
+/// Where and when a user is told something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reach<'a> {
+    pub profile: &'a Profile,
+    /// An e-mail address, a telephone number or the ARN of a push endpoint.
+    pub to: &'a str,
+    /// The end of the quiet hours that hold it back.
+    pub held_until: Option<Timestamp>,
+}
+
+/// Why a user is not told something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unreached {
+    #[error("the user is not known any more")]
+    Gone,
+    #[error("the user has no address for the channel")]
+    NoAddress,
+    #[error("the user does not want this")]
+    OptedOut,
+}
+
+impl Unreached {
+    /// What becomes of a notification for this reason.
+    pub fn failure(self) -> NotificationFailure {
+        match self {
+            Self::Gone | Self::NoAddress => NotificationFailure::Unreachable,
+            Self::OptedOut => NotificationFailure::OptedOut,
+        }
+    }
+
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Gone => "UserGone",
+            Self::NoAddress => "NoAddress",
+            Self::OptedOut => "OptedOut",
+        }
+    }
 }
 
 /// What an event says of a user's profile.
@@ -81,6 +123,24 @@ impl Recipient {
             Channel::Sms => self.preferences.phone.as_deref(),
             Channel::Push => self.preferences.push_endpoint.as_deref(),
         }
+    }
+
+    /// Where and when the user is told something of this category on a channel, as things are `now`.
+    /// What is urgent does not wait for the end of quiet hours.
+    pub fn reach(
+        &self,
+        channel: Channel,
+        category: Category,
+        urgent: bool,
+        now: Timestamp,
+    ) -> Result<Reach<'_>, Unreached> {
+        let profile = self.profile.as_ref().ok_or(Unreached::Gone)?;
+        if self.preferences.opted_out(channel, category) {
+            return Err(Unreached::OptedOut);
+        }
+        let to = self.address(channel).ok_or(Unreached::NoAddress)?;
+        let held_until = if urgent { None } else { self.preferences.quiet_until(channel, now) };
+        Ok(Reach { profile, to, held_until })
     }
 
     pub fn is_admin(&self) -> bool {

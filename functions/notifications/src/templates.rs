@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value, context};
 use serde::{Deserialize, Serialize};
 use shared::http::FieldError;
+use utoipa::ToSchema;
 
 use crate::{
     notification::{Category, Channel},
@@ -22,7 +23,7 @@ use crate::{
 const LONGEST_SMS_CHARS: usize = 1600;
 
 /// A template that notifications are made with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum TemplateName {
     /// Somebody has an account.
@@ -68,7 +69,7 @@ impl TemplateName {
 }
 
 /// A language that every template is in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Language {
     #[default]

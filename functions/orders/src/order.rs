@@ -13,12 +13,13 @@ use shared::{
     money::Money,
     time::Timestamp,
 };
+use utoipa::ToSchema;
 
 /// The most units of a product in one order.
 pub const MAX_QUANTITY: u32 = 10_000;
 
 /// A request to place an order, for a product by id or by name.
-#[derive(Clone, Debug, Serialize, Deserialize, Validate)]
+#[derive(Clone, Debug, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewOrder {
     #[garde(skip)]
@@ -26,8 +27,10 @@ pub struct NewOrder {
     #[garde(custom(either(&self.product)))]
     pub product_id: Option<Id>,
     #[garde(inner(length(chars, min = 1, max = 200)))]
+    #[schema(min_length = 1, max_length = 200)]
     pub product: Option<String>,
     #[garde(range(min = 1, max = MAX_QUANTITY))]
+    #[schema(minimum = 1, maximum = 10_000)]
     pub quantity: u32,
     /// What the client believes the order costs; refused if it does not.
     #[garde(skip)]
@@ -54,7 +57,8 @@ pub struct Quote {
 }
 
 /// Where an order's stock stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = OrderStock)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Stock {
     #[default]
@@ -65,7 +69,7 @@ pub enum Stock {
 }
 
 /// An order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Order {
     pub id: Id,
     pub user_id: Id,

@@ -10,6 +10,7 @@ use shared::{
     money::Money,
     time::Timestamp,
 };
+use utoipa::ToSchema;
 
 use crate::provider::{self, Charge, Outcome};
 
@@ -17,7 +18,7 @@ use crate::provider::{self, Charge, Outcome};
 pub const IN_DOUBT_AFTER: Duration = Duration::from_secs(60);
 
 /// A request to pay for an order.
-#[derive(Clone, Debug, Serialize, Deserialize, Validate)]
+#[derive(Clone, Debug, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewPayment {
     #[garde(skip)]
@@ -25,6 +26,7 @@ pub struct NewPayment {
     /// The provider's token for a card; see [`provider`].
     #[serde(default = "default_method")]
     #[garde(length(chars, min = 1, max = 100))]
+    #[schema(min_length = 1, max_length = 100)]
     pub payment_method: String,
 }
 
@@ -32,7 +34,7 @@ fn default_method() -> String {
     provider::APPROVED.to_owned()
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum PaymentStatus {
     /// The provider is being asked, or its answer was lost.
@@ -44,7 +46,7 @@ pub enum PaymentStatus {
 }
 
 /// One attempt to take money for an order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Payment {
     pub id: Id,
     pub order_id: Id,

@@ -9,25 +9,31 @@ use shared::{
     text::not_blank,
     time::Timestamp,
 };
+use utoipa::ToSchema;
 
 /// The most units of a product on sale.
 pub const MAX_STOCK: u32 = 1_000_000;
 const MAX_PRICE_MINOR_UNITS: i64 = 100_000_000;
 
 /// A product as an admin describes it: the body of a create and of a full update.
-#[derive(Clone, Debug, Serialize, Deserialize, Validate)]
+#[derive(Clone, Debug, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewProduct {
     #[garde(custom(not_blank), length(chars, max = 200))]
+    #[schema(min_length = 1, max_length = 200)]
     pub name: String,
     #[garde(inner(length(chars, max = 2000)))]
+    #[schema(max_length = 2000)]
     pub description: Option<String>,
     #[garde(inner(length(chars, min = 1, max = 100)))]
+    #[schema(min_length = 1, max_length = 100)]
     pub category: Option<String>,
     #[garde(custom(sellable))]
+    #[schema(value_type = f64, minimum = 0.01, maximum = 1_000_000, multiple_of = 0.01)]
     pub price: Money,
     /// Units on sale. Absent, a new product has none and an update leaves them as they are.
     #[garde(inner(range(max = MAX_STOCK)))]
+    #[schema(maximum = 1_000_000)]
     pub stock: Option<u32>,
 }
 
@@ -40,7 +46,7 @@ fn sellable(price: &Money, (): &()) -> garde::Result {
 }
 
 /// A product. `stock + reserved + sold` changes only when an admin sets the stock.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Product {
     pub id: Id,
     pub name: String,

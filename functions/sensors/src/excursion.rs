@@ -8,6 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 use shared::{event::AlertKind, time::Timestamp};
+use utoipa::ToSchema;
 
 use crate::sensor_type::Level;
 
@@ -36,7 +37,7 @@ struct Segment {
 }
 
 /// An excursion that has not ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Excursion {
     pub kind: AlertKind,
     pub since: Timestamp,

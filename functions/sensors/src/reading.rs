@@ -5,6 +5,7 @@ use std::time::Duration;
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 use shared::{event::SensorReadingRecorded, http::FieldError, id::Id, time::Timestamp};
+use utoipa::ToSchema;
 
 use crate::sensor_type::SensorType;
 
@@ -16,10 +17,11 @@ const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
 const SMALLEST: f64 = 1e-12;
 
 /// A reading as a device sends it.
-#[derive(Clone, Debug, Serialize, Deserialize, Validate)]
+#[derive(Clone, Debug, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewReading {
     #[garde(inner(custom(name)))]
+    #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._:-]+$")]
     pub device_id: Option<String>,
     #[garde(skip)]
     pub value: f64,
@@ -31,6 +33,7 @@ pub struct NewReading {
     pub recorded_at: Option<Timestamp>,
     /// The device's own name for the reading. Readings with the same one are the same.
     #[garde(inner(custom(name)))]
+    #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._:-]+$")]
     pub reading_id: Option<String>,
 }
 
@@ -45,7 +48,7 @@ pub fn is_name(text: &str) -> bool {
 }
 
 /// A reading as it is kept.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Reading {
     /// Made from what identifies the reading, so that it is the same however often it is sent.
     pub id: Id,

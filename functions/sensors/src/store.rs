@@ -14,6 +14,7 @@ use shared::{
     table::{Item, Key, Listing, Page, PageError, PageRequest, Table, TableError, Transaction},
     time::Timestamp,
 };
+use utoipa::ToSchema;
 
 use crate::{
     excursion::Timeline,
@@ -47,7 +48,8 @@ fn readings_of(sensor_type: &str, device_id: &str, shard: u64) -> String {
     format!("READINGS#{sensor_type}#{device_id}#{shard}")
 }
 
-/// Holds a device's own name for a reading, whatever moment it is sent with.
+/// Holds a device's own name for a reading, whatever moment it is sent with. Its key is the name itself:
+/// a reading's id is a hash of 53 bits, and two names that share one are two readings.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ReadingName {
     pub reading: Reading,
@@ -57,7 +59,9 @@ impl Item for ReadingName {
     const TYPE: &'static str = "reading_name";
 
     fn key(&self) -> Key {
-        Key::new(format!("READING_NAME#{}", self.reading.id), "READING_NAME")
+        let Reading { sensor_type, device_id, reading_id, .. } = &self.reading;
+        let name = reading_id.as_deref().unwrap_or_default();
+        Key::new(format!("READING_NAME#{sensor_type}#{device_id}#{name}"), "READING_NAME")
     }
 
     fn expires_at(&self) -> Option<Timestamp> {
@@ -96,7 +100,7 @@ pub async fn readings(
 }
 
 /// An outlier, as the latest of them are shown.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Outlier {
     pub reading_id: shared::id::Id,
     pub value: f64,

@@ -5,9 +5,10 @@ use shared::{
     client::{ClientError, Get, ServiceClient},
     http::Problem,
 };
+use utoipa::ToSchema;
 
 /// How the caller was verified.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verification {
     /// auth knows the token as good.

@@ -8,19 +8,22 @@ use shared::{
     text::not_blank,
     time::Timestamp,
 };
+use utoipa::ToSchema;
 
 /// A profile as its owner or an admin describes it: the body of a create and of a full update.
-#[derive(Clone, Debug, Serialize, Deserialize, Validate)]
+#[derive(Clone, Debug, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewUser {
     #[garde(custom(not_blank), length(chars, max = 200))]
+    #[schema(min_length = 1, max_length = 200)]
     pub name: String,
     #[garde(email, length(max = 254))]
+    #[schema(max_length = 254, format = Email)]
     pub email: String,
 }
 
 /// A user's profile.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct User {
     pub id: Id,
     pub name: String,

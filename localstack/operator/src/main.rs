@@ -8,6 +8,7 @@ mod analytics_model;
 mod api_keys;
 mod demo;
 mod init;
+mod outbox;
 mod passwords;
 mod services;
 mod signing_key;
@@ -126,6 +127,17 @@ enum Command {
         #[arg(long)]
         service: String,
     },
+    /// Put what a service has published since then on the bus again: after the bus was away for more than
+    /// a day. Consumers know what they have handled.
+    Republish {
+        #[arg(long)]
+        stack: String,
+        #[arg(long)]
+        service: String,
+        /// As in 2026-01-15T10:30:45Z.
+        #[arg(long, value_parser = outbox::moment)]
+        since: Timestamp,
+    },
     /// Make a new local stack ready to use: signing key, accounts, API key, demo data.
     Init {
         #[arg(long)]
@@ -212,6 +224,10 @@ async fn run(command: Command) -> Result<()> {
             let service = Service::find(&stack, &service).await?;
             service.start().await?;
             println!("started: {}", service.functions().join(" "));
+        }
+        Command::Republish { stack, service, since } => {
+            let events = outbox::republish(&Stack::connect(&stack)?, &service, since).await?;
+            println!("published again: {events} events");
         }
         Command::Init { stack, signing_key, base_url, output } => {
             init::init(&Stack::connect(&stack)?, &signing_key, &base_url, &output).await?;

@@ -1,5 +1,10 @@
 use anyhow::Result;
-use shared::{aws, table::Table};
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde::de::DeserializeOwned;
+use shared::{
+    aws,
+    table::{Item, Table},
+};
 
 /// One deployed stack.
 pub struct Stack {
@@ -21,6 +26,19 @@ impl Stack {
     /// The table of a service.
     pub fn table(&self, service: &str) -> Table {
         Table::new(self.database.clone(), &self.resource(service))
+    }
+
+    /// All items of a type in a service's table, in no order: reads the whole table.
+    pub async fn items<T: Item + DeserializeOwned>(&self, service: &str) -> Result<Vec<T>> {
+        let scan = self.database.scan().table_name(self.resource(service)).filter_expression("#type = :type");
+        let scan = scan.expression_attribute_names("#type", "type");
+        let scan = scan.expression_attribute_values(":type", AttributeValue::S(T::TYPE.to_owned()));
+        let mut pages = scan.into_paginator().items().send();
+        let mut items = Vec::new();
+        while let Some(item) = pages.next().await.transpose()? {
+            items.push(serde_dynamo::from_item(item)?);
+        }
+        Ok(items)
     }
 
     /// The full name of one of the stack's resources.

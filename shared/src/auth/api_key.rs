@@ -8,6 +8,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use utoipa::ToSchema;
 
 use crate::{
     context::Context,
@@ -35,7 +36,7 @@ const LAST_USE: &str = "last_use";
 const LAST_REFUSAL: &str = "last_refusal";
 
 /// What an API key may be used for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub enum Scope {
     #[serde(rename = "registry:read")]
     RegistryRead,

@@ -28,7 +28,7 @@ use crate::{
 const LANES: usize = 4;
 /// How often a group may lose a race for its items before its messages are left for later.
 const RACE_ATTEMPTS: u32 = 16;
-const RACE_BACKOFF: Duration = Duration::from_millis(10);
+const RACE_BACKOFF: Duration = Duration::from_millis(50);
 
 /// Handles the events of one queue, many at a time.
 #[async_trait]
@@ -173,27 +173,30 @@ async fn outcomes(
     }
     let lanes: Vec<_> = lanes.into_values().collect();
     for lanes in lanes.chunks(LANES) {
-        if begins_by.is_some_and(|moment| Timestamp::now().unix_millis() > moment) {
-            break;
-        }
-        let handled = join_all(lanes.iter().map(|lane| handle_lane(consumer, lane))).await;
+        let handled = join_all(lanes.iter().map(|lane| handle_lane(consumer, lane, begins_by))).await;
         outcomes.extend(handled.into_iter().flatten());
     }
     outcomes
 }
 
-async fn handle_lane(consumer: &dyn BatchConsumer, groups: &BTreeMap<String, Vec<Delivery>>) -> Outcomes {
+/// What became of the deliveries that there was time for.
+async fn handle_lane(
+    consumer: &dyn BatchConsumer,
+    groups: &BTreeMap<String, Vec<Delivery>>,
+    begins_by: Option<i64>,
+) -> Outcomes {
     let mut outcomes = Vec::new();
     for deliveries in groups.values().flat_map(|group| group.chunks(consumer.limit().max(1))) {
-        outcomes.extend(handle_group(consumer, deliveries.to_vec()).await);
+        outcomes.extend(handle_group(consumer, deliveries.to_vec(), begins_by).await);
     }
     outcomes
 }
 
-async fn handle_group(consumer: &dyn BatchConsumer, mut deliveries: Vec<Delivery>) -> Outcomes {
+async fn handle_group(consumer: &dyn BatchConsumer, mut deliveries: Vec<Delivery>, begins_by: Option<i64>) -> Outcomes {
     let mut outcomes = Vec::new();
     let mut race = 0;
-    while !deliveries.is_empty() {
+    let in_time = || begins_by.is_none_or(|moment| Timestamp::now().unix_millis() <= moment);
+    while !deliveries.is_empty() && in_time() {
         match consumer.handle(&deliveries).await {
             Ok(()) => {
                 outcomes.extend(deliveries.iter().map(|delivery| (inbox_id(delivery), Ok(Outcome::Handled))));
@@ -210,7 +213,7 @@ async fn handle_group(consumer: &dyn BatchConsumer, mut deliveries: Vec<Delivery
             }
             Err(error) if deliveries.len() > 1 && !concerns_all(&error) => {
                 for delivery in deliveries {
-                    outcomes.extend(Box::pin(handle_group(consumer, vec![delivery])).await);
+                    outcomes.extend(Box::pin(handle_group(consumer, vec![delivery], begins_by)).await);
                 }
                 break;
             }

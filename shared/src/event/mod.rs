@@ -12,6 +12,7 @@ mod sensor;
 mod user;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub use self::{
@@ -40,7 +41,7 @@ pub trait Payload: Serialize + DeserializeOwned {
 }
 
 /// A domain event as it travels: EventBridge's `detail`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Envelope {
     /// Unique to the event, time-ordered (UUID version 7); consumers tell redeliveries by it.
     pub id: Uuid,

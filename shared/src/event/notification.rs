@@ -1,10 +1,11 @@
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::payload;
 use crate::id::Id;
 
 /// How a notification reaches its recipient.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Channel {
     Email,
@@ -13,7 +14,7 @@ pub enum Channel {
 }
 
 /// What a notification is about: what users opt out of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Category {
     Account,
@@ -24,7 +25,7 @@ pub enum Category {
 }
 
 /// Why a notification was given up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NotificationFailure {
     /// The provider does not take it, and never will.
@@ -33,6 +34,10 @@ pub enum NotificationFailure {
     AttemptsExhausted,
     /// The provider was asked and its answer is not known: it may have been sent.
     OutcomeUnknown,
+    /// The recipient did not want it any more when it was to be sent.
+    OptedOut,
+    /// The recipient was gone when it was to be sent, or had no address for the channel any more.
+    Unreachable,
 }
 
 /// A notification is to be sent.

@@ -1,4 +1,5 @@
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::payload;
 use crate::{id::Id, time::Timestamp};
@@ -18,7 +19,7 @@ pub struct SensorReadingRecorded {
 }
 
 /// Which threshold a reading is beyond.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AlertKind {
     Above,

@@ -30,6 +30,19 @@ impl<S: Send + Sync> FromRequestParts<S> for PathId {
     }
 }
 
+/// The one name in the path. Answers 400 when it is not UTF-8.
+#[derive(Clone, Debug)]
+pub struct PathName(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathName {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let name = Path::<String>::from_request_parts(parts, state).await;
+        name.map(|Path(name)| Self(name)).map_err(|rejection| Problem::malformed(rejection.body_text()))
+    }
+}
+
 /// The query string as a type. Answers 400 when it is not one.
 #[derive(Clone, Debug)]
 pub struct QueryParams<T>(pub T);

@@ -8,7 +8,7 @@ mod cors;
 mod extract;
 mod fault;
 mod observe;
-mod problem;
+pub(crate) mod problem;
 mod valid;
 
 use std::process::ExitCode;
@@ -18,7 +18,7 @@ use axum::{Extension, Router, extract::DefaultBodyLimit, middleware, routing::Me
 pub use self::{
     answer::{Created, Resource},
     cors::Origins,
-    extract::{PathId, QueryParams, SourceAddress, network},
+    extract::{PathId, PathName, QueryParams, SourceAddress, network},
     problem::{FieldError, Problem},
     valid::{Form, Nothing, Valid, read_element, within},
 };

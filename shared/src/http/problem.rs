@@ -6,6 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{
     context::Context,
@@ -29,7 +30,7 @@ pub struct Problem {
 }
 
 /// One wrong field of a request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FieldError {
     /// A JSON pointer (RFC 6901) into the body, or the name of a query or path parameter after `?`
     /// or `:`.
@@ -37,9 +38,11 @@ pub struct FieldError {
     pub detail: String,
 }
 
-#[derive(Serialize)]
-struct ProblemBody<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct ProblemBody<'a> {
     #[serde(rename = "type")]
+    #[schema(value_type = String, example = "about:blank")]
     problem_type: &'static str,
     title: &'static str,
     status: u16,
@@ -49,6 +52,7 @@ struct ProblemBody<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldError],
     #[serde(flatten)]
+    #[schema(ignore)]
     member: Option<BTreeMap<&'static str, &'a str>>,
 }
 

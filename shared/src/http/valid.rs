@@ -5,6 +5,7 @@ use axum::{
 };
 use garde::Validate;
 use serde::{Deserialize, de::DeserializeOwned};
+use utoipa::ToSchema;
 
 use super::{
     FieldError, Problem,
@@ -28,7 +29,7 @@ pub struct Valid<T>(pub T);
 pub struct Form<T>(pub T);
 
 /// The body of a request that says everything with its path: `{}`, or none as `Option<Valid<Nothing>>`.
-#[derive(Clone, Copy, Debug, Deserialize, Validate)]
+#[derive(Clone, Copy, Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Nothing {}
 

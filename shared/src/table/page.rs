@@ -3,6 +3,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{Item, Table, TableError, item::from_attributes};
@@ -149,10 +150,13 @@ struct Stretch<T> {
 }
 
 /// What a client asked for: how many items, continuing where.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct PageRequest {
-    /// 1 to 100; [`PageRequest::DEFAULT_LIMIT`] when the client did not say.
+    /// 1 to 100; 20 when the client does not say.
+    #[param(minimum = 1, maximum = 100)]
     pub limit: Option<u8>,
+    #[param(value_type = Option<String>)]
     pub cursor: Option<Cursor>,
 }
 
@@ -213,7 +217,7 @@ impl Cursor {
 }
 
 /// One page of a list, as clients see it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Page<T> {
     pub data: Vec<T>,
     /// The cursor of the next page; `null` on the last.

@@ -1,6 +1,7 @@
 use std::{
     iter::Cycle,
     sync::{Arc, Mutex},
+    time::Duration,
     vec::IntoIter,
 };
 
@@ -27,7 +28,9 @@ pub struct Database {
     calls: Arc<Mutex<Vec<String>>>,
     fault: Arc<Mutex<Option<Fault>>>,
     pauses: Arc<Mutex<Cycle<IntoIter<u8>>>>,
+    latency: Arc<Mutex<Duration>>,
     stream: Arc<Mutex<Vec<Value>>>,
+    attempted: Arc<Mutex<Vec<Value>>>,
 }
 
 /// What goes wrong with the next calls.
@@ -63,8 +66,10 @@ impl Database {
             engine,
             calls: Arc::default(),
             fault: Arc::default(),
+            latency: Arc::default(),
             pauses: Arc::new(Mutex::new(Vec::new().into_iter().cycle())),
             stream: Arc::default(),
+            attempted: Arc::default(),
         }
     }
 
@@ -105,7 +110,16 @@ impl Database {
         *self.pauses.lock().unwrap() = pauses.into_iter().cycle();
     }
 
+    /// Lets every call take this long, half of it before it has its effect: for tests on a paused clock.
+    pub fn take(&self, latency: Duration) {
+        *self.latency.lock().unwrap() = latency;
+    }
+
     async fn pause(&self) {
+        let latency = *self.latency.lock().unwrap();
+        if !latency.is_zero() {
+            tokio::time::sleep(latency / 2).await;
+        }
         let yields = self.pauses.lock().unwrap().next().unwrap_or(0);
         for _ in 0..yields {
             tokio::task::yield_now().await;
@@ -151,11 +165,10 @@ impl Database {
         std::mem::take(&mut self.stream.lock().unwrap())
     }
 
-    fn record(&self, transaction: &[u8]) {
-        let request: Value = serde_json::from_slice(transaction).unwrap();
-        let writes = request["TransactItems"].as_array().into_iter().flatten();
-        let items = writes.filter_map(|write| write["Put"].get("Item").cloned());
-        self.stream.lock().unwrap().extend(items);
+    /// The items that transactions have put or meant to put since the last time this was asked: what
+    /// DynamoDB charges for, cancelled transactions included.
+    pub fn attempted(&self) -> Vec<Value> {
+        std::mem::take(&mut self.attempted.lock().unwrap())
     }
 
     fn client(&self) -> aws_sdk_dynamodb::Client {
@@ -207,8 +220,10 @@ impl Database {
             "BatchGetItem" => run!(batch_get_item),
             "Query" => run!(query),
             "TransactWriteItems" => {
+                let items = puts(body);
+                self.attempted.lock().unwrap().extend(items.iter().cloned());
                 let answer = run!(transact_write_items);
-                self.record(body);
+                self.stream.lock().unwrap().extend(items);
                 answer
             }
             other => panic!("a service called {other}, which no request path should need"),
@@ -220,6 +235,13 @@ impl Database {
 /// What the engine refuses to read, such as a number out of range, DynamoDB refuses to take.
 fn request<T: DeserializeOwned>(body: &[u8]) -> Result<T, DynoxideError> {
     serde_json::from_slice(body).map_err(|error| DynoxideError::ValidationException(error.to_string()))
+}
+
+/// The items that a transaction puts.
+fn puts(transaction: &[u8]) -> Vec<Value> {
+    let request: Value = serde_json::from_slice(transaction).unwrap();
+    let writes = request["TransactItems"].as_array().into_iter().flatten();
+    writes.filter_map(|write| write["Put"].get("Item").cloned()).collect()
 }
 
 fn lost() -> (u16, String) {

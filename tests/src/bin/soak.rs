@@ -4,7 +4,7 @@
 use std::{env, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result};
-use e2e::{Stack, integrity, policy, soak};
+use e2e::{Stack, functions_log, integrity, policy, soak};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -31,7 +31,12 @@ async fn main() -> Result<ExitCode> {
     println!("after the redrive of what the poisoned consumer left:");
     let after = integrity::check(&stack, &soak.accepted, SETTLING).await?;
     println!("{after}");
+    let refused = policy::refused(stack.home(), &functions_log()?);
+    if !refused.is_empty() {
+        println!("refused by their policies {refused:?}");
+    }
     let faults_were_real = soak.kills > 0 && before.dead_letters > 0;
-    let sound = faults_were_real && before.are_sound() && after.are_sound() && after.dead_letters == 0;
+    let sound =
+        faults_were_real && before.are_sound() && after.are_sound() && after.dead_letters == 0 && refused.is_empty();
     Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -15,6 +15,7 @@ use shared::{
     table::{Table, TableError},
     time::Timestamp,
 };
+use utoipa::ToSchema;
 
 use crate::{
     SERVICE,
@@ -42,7 +43,8 @@ pub fn router(table: Table, queue: Arc<dyn EventQueue>) -> Router {
     routes(PATHS, get(detailed)).with_state(Sources { table, queue })
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = AnalyticsHealth)]
 struct Detailed {
     #[serde(flatten)]
     health: Health,
@@ -53,14 +55,16 @@ struct Detailed {
     queue: Option<QueueDepth>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = AnalyticsHealthFigures)]
 struct Figures {
     read_model: ReadModel,
     lag: Lag,
     cache: Cache,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ReadModelState)]
 struct ReadModel {
     version: Model,
     /// The version that a rebuild fills.
@@ -69,7 +73,7 @@ struct ReadModel {
     facts: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Lag {
     #[serde(flatten)]
     progress: Progress,
@@ -77,7 +81,7 @@ struct Lag {
     milliseconds: u128,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Cache {
     hours: u64,
     #[serde(flatten)]
@@ -88,6 +92,11 @@ struct Cache {
 
 /// `GET /api/analytics/health/detailed`: how far the read model is behind, how many answers could be
 /// given again, and how full the queue is. 503 when the table does not answer.
+#[utoipa::path(
+    get,
+    path = shared::openapi::at(PATHS),
+    responses((status = 200, body = Detailed), (status = 503, body = Health)),
+)]
 async fn detailed(State(sources): State<Sources>, caller: Caller) -> Result<Response, Problem> {
     caller.must_have_scope(KeyScope::AnalyticsRead)?;
     let (figures, queue) = tokio::join!(figures(&sources.table, Timestamp::now()), sources.queue.depth());

@@ -5,7 +5,10 @@ use shared::{
     http::{Endpoint, Problem, Valid, routes},
 };
 
-use crate::{answer::Analytics, question::Query};
+use crate::{
+    answer::{Analytics, Answer},
+    question::Query,
+};
 
 pub const PATHS: &[&str] = &["/api/analytics/query"];
 
@@ -19,6 +22,12 @@ pub fn router(analytics: Analytics) -> Router {
 }
 
 /// `POST /api/analytics/query`: a metric of a user's own figures, or of the business's to an admin.
+#[utoipa::path(
+    post,
+    path = shared::openapi::at(PATHS),
+    request_body = Query,
+    responses((status = 200, body = Answer)),
+)]
 async fn query(
     State(analytics): State<Analytics>,
     caller: Caller,

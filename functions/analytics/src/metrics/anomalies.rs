@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use jiff::civil::Weekday;
 use serde::Serialize;
 use shared::money::Money;
+use utoipa::ToSchema;
 
 use super::{Decimal, OutOfRange, median, money};
 use crate::{calendar::Day, reading::PeriodFigures};
@@ -26,7 +27,7 @@ const OF_MEAN: i128 = 1_253_314;
 const MILLION: i128 = 1_000_000;
 
 /// Anomalies, by day and category.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Anomalies {
     pub threshold: Decimal<1>,
     /// Fewer of the same day of the week are not judged.
@@ -37,7 +38,7 @@ pub struct Anomalies {
 }
 
 /// A day whose payments of a category do not fit.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Anomaly {
     pub date: Day,
     pub category: String,
@@ -49,7 +50,7 @@ pub struct Anomaly {
 }
 
 /// To which side of the usual.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Direction {
     High,
@@ -57,7 +58,7 @@ pub enum Direction {
 }
 
 /// What a day was judged by.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Evidence {
     pub weekday: &'static str,
     /// How many of this day of the week there are in the range.
@@ -74,7 +75,7 @@ pub struct Evidence {
 }
 
 /// A measure of how far values lie from their median.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Deviation {
     Median,

@@ -2,12 +2,13 @@
 
 use serde::Serialize;
 use shared::money::Money;
+use utoipa::ToSchema;
 
 use super::{OutOfRange, money};
 use crate::{bucket::Figures, calendar::Day, question::ScopeName, reading::PeriodFigures};
 
 /// The money that came in and went out in a range.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct CashFlow {
     #[serde(flatten)]
     pub total: Flow,
@@ -15,7 +16,7 @@ pub struct CashFlow {
 }
 
 /// The money of one period.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct PeriodFlow {
     pub start: Day,
     pub end: Day,
@@ -26,7 +27,7 @@ pub struct PeriodFlow {
 /// Money as it moved: what is given back counts when it is, not when it was paid.
 ///
 /// To the business, payments are income and refunds expenses; to a user it is the other way round.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Flow {
     pub income: Money,
     pub expenses: Money,

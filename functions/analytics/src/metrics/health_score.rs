@@ -4,19 +4,20 @@
 //! |---|---|---|---|
 //! | `refunds` | 35 | nothing was given back | half of what was paid, or more |
 //! | `trend` | 30 | the second half of the periods is no worse than the first, by the day | all was lost in it |
-//! | `stability` | 20 | every period has the same | all is in one of many periods |
+//! | `stability` | 20 | every period has the same, by the day | all is in one of many periods |
 //! | `diversity` | 15 | the largest category has at most half | there is one category |
 //!
 //! To the business, worse is less; to a user, worse is to spend more. The score is the components'
 //! weighted mean. Of a range in which nothing was paid, every component is 0.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{Decimal, rounded};
 use crate::{bucket::Figures, question::ScopeName, reading::PeriodFigures};
 
 /// A score and what it is made of.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct HealthScore {
     /// 0 to 100.
     pub score: i128,
@@ -25,7 +26,8 @@ pub struct HealthScore {
 }
 
 /// A part of a score.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = ScoreComponent)]
 pub struct Component {
     pub name: &'static str,
     /// Its part of the score, in percent.
@@ -97,18 +99,22 @@ fn trend(periods: &[PeriodFigures], scope: ScopeName) -> Component {
     Component { name: "trend", weight: TREND, score, value, explanation }
 }
 
-/// Hoover's index: what part of all would have to be moved for every period to have the same.
+/// Hoover's index: what part of all would have to be moved for every period to have the same by the day,
+/// since months differ in length and may be cut.
 fn stability(periods: &[PeriodFigures]) -> Component {
-    let paid: Vec<i128> = periods.iter().map(|period| period.total().paid).collect();
-    let (count, total) = (i128::try_from(paid.len()).unwrap_or(i128::MAX), paid.iter().sum::<i128>());
-    let uneven: i128 = paid.iter().map(|paid| (count * paid - total).abs()).sum();
-    let value = share(uneven, 2 * count * total);
+    let paid: Vec<(i128, i128)> =
+        periods.iter().map(|period| (period.total().paid, i128::from(period.period.days()))).collect();
+    let (total, days) = paid.iter().fold((0, 0), |sum, period| (sum.0 + period.0, sum.1 + period.1));
+    let uneven: i128 = paid.iter().map(|(paid, length)| (paid * days - total * length).abs()).sum();
+    let value = share(uneven, 2 * days * total);
     Component {
         name: "stability",
         weight: STABILITY,
-        score: percent(2 * count * total - uneven, 2 * count * total),
+        score: percent(2 * days * total - uneven, 2 * days * total),
         value,
-        explanation: format!("{value} % of what was paid lies unevenly between the periods; 0 % scores 100"),
+        explanation: format!(
+            "{value} % of what was paid lies unevenly between the days of the periods; 0 % scores 100"
+        ),
     }
 }
 

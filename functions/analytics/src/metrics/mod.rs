@@ -7,6 +7,10 @@ pub mod spending_trends;
 
 use serde::{Serialize, Serializer};
 use shared::money::{InvalidMoney, Money};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{RefOr, Schema},
+};
 
 /// A sum is beyond what an amount can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,6 +54,14 @@ impl<const DECIMALS: u32> std::fmt::Display for Decimal<DECIMALS> {
         write!(f, "{sign}{}.{:0width$}", magnitude / unit, magnitude % unit, width = DECIMALS as usize)
     }
 }
+
+impl<const DECIMALS: u32> PartialSchema for Decimal<DECIMALS> {
+    fn schema() -> RefOr<Schema> {
+        f64::schema()
+    }
+}
+
+impl<const DECIMALS: u32> ToSchema for Decimal<DECIMALS> {}
 
 impl<const DECIMALS: u32> Serialize for Decimal<DECIMALS> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 use shared::money::Money;
+use utoipa::ToSchema;
 
 use super::{Decimal, OutOfRange, money};
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
 };
 
 /// Spending by category, the largest first.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct SpendingTrends {
     /// The range that `change` compares with.
     pub previous_from: Day,
@@ -24,7 +25,7 @@ pub struct SpendingTrends {
 }
 
 /// One category's spending.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct CategoryTrend {
     pub category: String,
     #[serde(flatten)]
@@ -33,7 +34,7 @@ pub struct CategoryTrend {
 }
 
 /// Spending in a range.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Trend {
     pub spent: Money,
     pub refunded: Money,
@@ -46,7 +47,7 @@ pub struct Trend {
 }
 
 /// Spending in one period.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct PeriodTrend {
     pub start: Day,
     pub end: Day,
@@ -59,7 +60,7 @@ pub struct PeriodTrend {
 }
 
 /// How much more `net` is than it was.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Change {
     pub change: Money,
     /// Of what it was; `null` when that was nothing.

@@ -5,6 +5,7 @@
 mod caching;
 mod cost;
 mod counting;
+mod days_to_come;
 mod health;
 mod query;
 mod rebuild;

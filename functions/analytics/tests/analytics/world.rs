@@ -66,11 +66,16 @@ pub struct World {
     pub analytics: Analytics,
 }
 
-/// A service with an empty table, that keeps answers at once.
+/// A service with an empty table, that keeps answers at once. All that is asked about is long over.
 pub fn world() -> World {
+    world_as_of("2030-01-01T00:00:00Z")
+}
+
+/// [`world`], at a moment.
+pub fn world_as_of(now: &str) -> World {
     let database = Database::new();
     let (table, platform) = (database.table("analytics"), database.table("platform"));
-    let analytics = Analytics::new(table.clone()).settled_after(Duration::ZERO);
+    let analytics = Analytics::new(table.clone()).settled_after(Duration::ZERO).as_of(moment(now));
     World { analytics, database, table, platform }
 }
 
@@ -88,6 +93,11 @@ impl World {
         for entry in entries {
             assert_eq!(self.deliver(&entry.event()).await, Outcome::Handled);
         }
+    }
+
+    /// The same world at another moment.
+    pub fn at(self, now: Timestamp) -> Self {
+        Self { analytics: self.analytics.as_of(now), ..self }
     }
 
     pub fn api(&self) -> Api {

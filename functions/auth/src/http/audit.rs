@@ -21,6 +21,12 @@ pub fn router(table: Table) -> Router {
 
 /// `GET /api/auth/audit`: the audit log for an admin, newest first: all of it, or one `user_id`'s; `from` a
 /// moment, and `to` before another.
+#[utoipa::path(
+    get,
+    path = shared::openapi::at(PATHS),
+    params(AuditQuery, PageRequest),
+    responses((status = 200, body = Page<AuditEntry>)),
+)]
 async fn list(
     State(table): State<Table>,
     caller: Caller,

@@ -6,6 +6,7 @@ use shared::{
     http::{Endpoint, Problem, SourceAddress, Valid, routes},
     table::Table,
 };
+use utoipa::ToSchema;
 
 use super::{check_password, signed_in};
 use crate::{
@@ -15,14 +16,16 @@ use crate::{
 
 pub const PATHS: &[&str] = &["/api/auth/change-password", "/auth/change-password"];
 
-#[derive(Deserialize, Validate)]
+#[derive(Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct PasswordChange {
     #[serde(deserialize_with = "password::read")]
     #[garde(length(chars, min = 1, max = 128))]
+    #[schema(min_length = 1, max_length = 128, format = Password)]
     current_password: String,
     #[serde(deserialize_with = "password::read")]
     #[garde(length(chars, min = 8, max = 128))]
+    #[schema(min_length = 8, max_length = 128, format = Password)]
     new_password: String,
 }
 
@@ -36,6 +39,13 @@ pub fn router(table: Table) -> Router {
 }
 
 /// `POST /api/auth/change-password`: every other session ends.
+#[utoipa::path(
+    post,
+    path = shared::openapi::at(PATHS),
+    summary = "Change one's password; every other session ends",
+    request_body = PasswordChange,
+    responses((status = 204), (status = 403, description = "The current password is wrong."), (status = 409)),
+)]
 async fn change_password(
     State(table): State<Table>,
     caller: Caller,

@@ -14,6 +14,7 @@ use shared::{
     idempotency::{Idempotency, Once},
     time::Timestamp,
 };
+use utoipa::ToSchema;
 
 use super::signed_in_admin;
 use crate::{
@@ -23,19 +24,24 @@ use crate::{
 
 pub const PATHS: &[&str] = &["/api/auth/keys", "/auth/keys"];
 
-#[derive(Serialize, Deserialize, Validate)]
+#[derive(Serialize, Deserialize, Validate, ToSchema)]
+#[schema(as = NewApiKey)]
 #[serde(deny_unknown_fields)]
 struct NewKey {
     /// Whom it is for.
     #[garde(length(chars, min = 1, max = 100))]
+    #[schema(min_length = 1, max_length = 100)]
     name: String,
     /// The client or service that holds it, where the name does not say.
     #[garde(inner(length(chars, min = 1, max = 100)))]
+    #[schema(min_length = 1, max_length = 100)]
     client: Option<String>,
     #[garde(length(min = 1, max = 10))]
+    #[schema(min_items = 1, max_items = 10)]
     scopes: Vec<Scope>,
     #[serde(default = "default_rate")]
     #[garde(range(min = 1, max = 10_000))]
+    #[schema(minimum = 1, maximum = 10_000)]
     requests_per_second: u32,
     #[garde(custom(in_the_future))]
     expires_at: Option<Timestamp>,
@@ -52,11 +58,13 @@ fn in_the_future(moment: &Option<Timestamp>, _: &()) -> garde::Result {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = CreatedApiKey)]
 struct CreatedKey {
     #[serde(flatten)]
     record: ApiKey,
     /// The key itself, this once.
+    #[schema(required = false)]
     key: String,
 }
 
@@ -71,6 +79,13 @@ pub fn router(keys: Keys) -> Router {
 
 /// `POST /api/auth/keys`: make an API key, as an admin. Its text is answered now and never again, not
 /// even to a repetition with the same `Idempotency-Key`, which answers without it.
+#[utoipa::path(
+    post,
+    path = shared::openapi::at(PATHS),
+    params(Idempotency),
+    request_body = NewKey,
+    responses((status = 201, body = CreatedKey)),
+)]
 async fn create_key(
     State(keys): State<Keys>,
     caller: Caller,

@@ -28,6 +28,11 @@ pub fn router(keys: &PublicKeys) -> Router {
 }
 
 /// `GET /.well-known/jwks.json`: the public keys (RFC 7517), which may be cached for five minutes.
+#[utoipa::path(
+    get,
+    path = shared::openapi::at(PATHS),
+    responses((status = 200, body = Object)),
+)]
 async fn jwks(State(set): State<Value>) -> Response {
     let caching = [(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"))];
     (caching, Json(set)).into_response()

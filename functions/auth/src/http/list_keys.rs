@@ -20,6 +20,12 @@ pub fn router(keys: Keys) -> Router {
 }
 
 /// `GET /api/auth/keys`: all API keys, newest first, the revoked among them, for an admin.
+#[utoipa::path(
+    get,
+    path = shared::openapi::at(PATHS),
+    params(PageRequest),
+    responses((status = 200, body = Page<ApiKey>)),
+)]
 async fn list_keys(State(keys): State<Keys>, caller: Caller, request: PageRequest) -> Result<Page<ApiKey>, Problem> {
     signed_in_admin(&keys.auth, &caller).await?;
     Ok(ApiKeyRecord::page(&keys.platform, &request).await?.map(ApiKey::from))

@@ -23,6 +23,12 @@ pub fn router(table: Table) -> Router {
 }
 
 /// `POST /api/auth/logout`: end the session, and with it its refresh token.
+#[utoipa::path(
+    post,
+    path = shared::openapi::at(PATHS),
+    request_body = Option<Nothing>,
+    responses((status = 204), (status = 409)),
+)]
 async fn logout(
     State(table): State<Table>,
     caller: Caller,

@@ -20,6 +20,11 @@ pub fn router(table: Table) -> Router {
 }
 
 /// `GET /api/auth/me`: one's own account.
+#[utoipa::path(
+    get,
+    path = shared::openapi::at(PATHS),
+    responses((status = 200, body = Profile)),
+)]
 async fn me(State(table): State<Table>, caller: Caller) -> Result<Json<Profile>, Problem> {
     let (account, _) = signed_in(&table, &caller).await?;
     Ok(Json(account.profile))

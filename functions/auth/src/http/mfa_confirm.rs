@@ -6,6 +6,7 @@ use shared::{
     http::{Endpoint, Problem, SourceAddress, Valid, routes},
     table::Transaction,
 };
+use utoipa::ToSchema;
 
 use super::{check_proof, signed_in};
 use crate::{
@@ -17,15 +18,18 @@ use crate::{
 
 pub const PATHS: &[&str] = &["/api/auth/mfa/confirm", "/auth/mfa/confirm"];
 
-#[derive(Deserialize, Validate)]
+#[derive(Deserialize, Validate, ToSchema)]
+#[schema(as = MfaConfirmation)]
 #[serde(deny_unknown_fields)]
 struct Confirmation {
     #[serde(deserialize_with = "password::read")]
     #[garde(length(chars, min = 1, max = 64))]
+    #[schema(min_length = 1, max_length = 64)]
     otp: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = MfaConfirmed)]
 struct Confirmed {
     /// Each good once in place of an otp; shown now and never again.
     recovery_codes: Vec<String>,
@@ -41,6 +45,13 @@ pub fn router(state: Enrolling) -> Router {
 }
 
 /// `POST /api/auth/mfa/confirm`: from now on signing in takes a second factor.
+#[utoipa::path(
+    post,
+    path = shared::openapi::at(PATHS),
+    summary = "Turn the second factor on: from now on signing in takes it",
+    request_body = Confirmation,
+    responses((status = 200, body = Confirmed), (status = 403, description = "The code is wrong or was used before."), (status = 409)),
+)]
 async fn confirm(
     State(Enrolling { table, sealer }): State<Enrolling>,
     caller: Caller,

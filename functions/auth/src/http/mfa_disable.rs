@@ -6,6 +6,7 @@ use shared::{
     http::{Endpoint, Problem, SourceAddress, Valid, routes},
     table::Transaction,
 };
+use utoipa::ToSchema;
 
 use super::{check_password, check_proof, signed_in};
 use crate::{
@@ -17,17 +18,21 @@ use crate::{
 
 pub const PATHS: &[&str] = &["/api/auth/mfa/disable", "/auth/mfa/disable"];
 
-#[derive(Deserialize, Validate)]
+#[derive(Deserialize, Validate, ToSchema)]
+#[schema(as = MfaDisabling)]
 #[serde(deny_unknown_fields)]
 struct Disable {
     #[serde(deserialize_with = "password::read")]
     #[garde(length(chars, min = 1, max = 128))]
+    #[schema(min_length = 1, max_length = 128, format = Password)]
     password: String,
     #[serde(default, deserialize_with = "password::read_optional")]
     #[garde(inner(length(chars, min = 1, max = 64)))]
+    #[schema(min_length = 1, max_length = 64)]
     otp: Option<String>,
     #[serde(default, deserialize_with = "password::read_optional")]
     #[garde(inner(length(chars, min = 1, max = 64)))]
+    #[schema(min_length = 1, max_length = 64)]
     recovery_code: Option<String>,
 }
 
@@ -41,6 +46,12 @@ pub fn router(state: Enrolling) -> Router {
 }
 
 /// `POST /api/auth/mfa/disable`: do without the second factor, which takes it and the password once more.
+#[utoipa::path(
+    post,
+    path = shared::openapi::at(PATHS),
+    request_body = Disable,
+    responses((status = 204), (status = 403, description = "The password or the code is wrong."), (status = 409)),
+)]
 async fn disable(
     State(Enrolling { table, sealer }): State<Enrolling>,
     caller: Caller,

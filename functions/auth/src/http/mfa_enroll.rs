@@ -5,6 +5,7 @@ use shared::{
     auth::Caller,
     http::{Endpoint, Problem, SourceAddress, Valid, routes},
 };
+use utoipa::ToSchema;
 
 use super::{check_password, signed_in};
 use crate::{
@@ -16,12 +17,14 @@ use crate::{
 
 pub const PATHS: &[&str] = &["/api/auth/mfa/enroll", "/auth/mfa/enroll"];
 
-#[derive(Deserialize, Validate)]
+#[derive(Deserialize, Validate, ToSchema)]
+#[schema(as = MfaEnrolling)]
 #[serde(deny_unknown_fields)]
 struct Enrol {
     /// The present one: a stolen token must not lock the account's owner out.
     #[serde(deserialize_with = "password::read")]
     #[garde(length(chars, min = 1, max = 128))]
+    #[schema(min_length = 1, max_length = 128, format = Password)]
     password: String,
 }
 
@@ -36,6 +39,13 @@ pub fn router(state: Enrolling) -> Router {
 
 /// `POST /api/auth/mfa/enroll`: a new secret for an authenticator app. It is asked for at sign-in only after
 /// it was confirmed; until then another enrolment takes its place.
+#[utoipa::path(
+    post,
+    path = shared::openapi::at(PATHS),
+    summary = "Begin to use a second factor: a new secret for an authenticator app",
+    request_body = Enrol,
+    responses((status = 200, body = Enrolment), (status = 403, description = "The password is wrong."), (status = 409)),
+)]
 async fn enroll(
     State(Enrolling { table, sealer }): State<Enrolling>,
     caller: Caller,

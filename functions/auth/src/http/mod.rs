@@ -36,6 +36,29 @@ use crate::{
     throttle::{Admission, Throttle},
 };
 
+/// What the endpoints say of themselves.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(
+    audit::list,
+    change_password::change_password,
+    create_key::create_key,
+    health::endpoint,
+    jwks::jwks,
+    list_keys::list_keys,
+    login::login,
+    logout::logout,
+    me::me,
+    mfa_confirm::confirm,
+    mfa_disable::disable,
+    mfa_enroll::enroll,
+    register::register,
+    revoke_key::revoke_key,
+    token::token,
+    update_me::update_me,
+    verify::verify,
+))]
+pub struct Documentation;
+
 /// The caller's account and session, if the session has not ended; 401 if it has.
 async fn signed_in(table: &Table, caller: &Caller) -> Result<(Account, Session), Problem> {
     let (id, claims) = (caller.user_id()?, caller.claims()?);

@@ -26,6 +26,13 @@ pub fn router(table: Table) -> Router {
 }
 
 /// `POST /api/auth/register`: sign up as a customer.
+#[utoipa::path(
+    post,
+    path = shared::openapi::at(PATHS),
+    params(Idempotency),
+    request_body = Registration,
+    responses((status = 201, body = Profile)),
+)]
 async fn register(
     State(table): State<Table>,
     idempotency: Idempotency,

@@ -22,6 +22,11 @@ pub fn router(keys: Keys) -> Router {
 }
 
 /// `DELETE /api/auth/keys/{id}`: revoke an API key, as an admin; one that is revoked stays so.
+#[utoipa::path(
+    delete,
+    path = shared::openapi::at(PATHS),
+    responses((status = 204), (status = 409)),
+)]
 async fn revoke_key(
     State(keys): State<Keys>,
     caller: Caller,

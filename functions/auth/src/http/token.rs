@@ -2,6 +2,7 @@ use axum::{Json, Router, extract::State, routing::post};
 use garde::Validate;
 use serde::Deserialize;
 use shared::http::{Endpoint, Form, Problem, SourceAddress, routes};
+use utoipa::ToSchema;
 
 use super::name_and_password;
 use crate::{Auth, mfa::Proof, sign_in::Tokens};
@@ -9,31 +10,42 @@ use crate::{Auth, mfa::Proof, sign_in::Tokens};
 pub const PATHS: &[&str] = &["/api/auth/token", "/auth/token"];
 
 /// An OAuth 2 token request. Without a `grant_type`, what comes with it tells which is meant.
-#[derive(Deserialize, Validate)]
+#[derive(Deserialize, Validate, ToSchema)]
+#[schema(as = TokenRequest)]
 struct Grant {
     #[garde(skip)]
     grant_type: Option<String>,
     #[garde(inner(length(chars, min = 1, max = 254)))]
+    #[schema(min_length = 1, max_length = 254)]
     username: Option<String>,
     #[garde(inner(length(chars, min = 1, max = 128)))]
+    #[schema(min_length = 1, max_length = 128)]
     password: Option<String>,
     #[garde(inner(length(chars, min = 1, max = 512)))]
+    #[schema(min_length = 1, max_length = 512)]
     refresh_token: Option<String>,
     #[garde(inner(length(chars, min = 1, max = 512)))]
+    #[schema(min_length = 1, max_length = 512)]
     mfa_token: Option<String>,
     #[garde(inner(length(chars, min = 1, max = 64)))]
+    #[schema(min_length = 1, max_length = 64)]
     otp: Option<String>,
     #[garde(inner(length(chars, min = 1, max = 64)))]
+    #[schema(min_length = 1, max_length = 64)]
     recovery_code: Option<String>,
     /// Refused rather than ignored, as OAuth 2 does with what it does not know: nobody is to believe that
     /// a request chooses these.
     #[garde(custom(not_to_choose))]
+    #[schema(ignore)]
     role: Option<String>,
     #[garde(custom(not_to_choose))]
+    #[schema(ignore)]
     admin: Option<String>,
     #[garde(custom(not_to_choose))]
+    #[schema(ignore)]
     is_admin: Option<String>,
     #[garde(custom(not_to_choose))]
+    #[schema(ignore)]
     id: Option<String>,
 }
 
@@ -68,6 +80,17 @@ pub fn router(auth: Auth) -> Router {
 
 /// `POST /api/auth/token`: OAuth 2's password and refresh_token grants (RFC 6749), as a form, and the
 /// grants mfa-otp and mfa-recovery-code that go on from a 403 `mfa_required`.
+#[utoipa::path(
+    post,
+    path = shared::openapi::at(PATHS),
+    request_body(content = Grant, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 200, body = Tokens),
+        (status = 401, description = "The name, the password or the code is wrong."),
+        (status = 403, description = "A second factor is asked for (`mfa_required`, with an `mfa_token`), or the account is disabled."),
+        (status = 409),
+    ),
+)]
 async fn token(
     State(auth): State<Auth>,
     SourceAddress(address): SourceAddress,

@@ -25,6 +25,12 @@ pub fn router(table: Table) -> Router {
 }
 
 /// `PUT /api/auth/me`: change one's own name and e-mail.
+#[utoipa::path(
+    put,
+    path = shared::openapi::at(PATHS),
+    request_body = AccountChange,
+    responses((status = 200, body = Profile), (status = 409)),
+)]
 async fn update_me(
     State(table): State<Table>,
     caller: Caller,

@@ -7,12 +7,14 @@ use shared::{
     id::Id,
     table::Table,
 };
+use utoipa::ToSchema;
 
 use super::signed_in;
 
 pub const PATHS: &[&str] = &["/api/auth/verify", "/auth/verify"];
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = TokenVerification)]
 struct Verification {
     valid: bool,
     auth: &'static str,
@@ -33,6 +35,12 @@ pub fn router(table: Table) -> Router {
 }
 
 /// `GET` and `POST /api/auth/verify`: whether this token is good now, revocation included.
+#[utoipa::path(
+    method(get, post),
+    path = shared::openapi::at(PATHS),
+    request_body = Option<Nothing>,
+    responses((status = 200, body = Verification)),
+)]
 async fn verify(
     State(table): State<Table>,
     caller: Caller,

@@ -7,6 +7,7 @@ use shared::{
     table::Table,
     time::Timestamp,
 };
+use utoipa::ToSchema;
 
 use crate::{
     queues::Queues,
@@ -31,7 +32,8 @@ pub fn router(table: Table, queues: Arc<dyn Queues>) -> Router {
     routes(PATHS, get(event_stats)).with_state(Sources { table, queues })
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = EventStats)]
 struct Stats {
     #[serde(flatten)]
     stream: StreamStats,
@@ -41,6 +43,11 @@ struct Stats {
 
 /// `GET /api/events/stats`: how many events there were, of which kind, how fast they come, and how
 /// full the queues are. Without the queues, the rest.
+#[utoipa::path(
+    get,
+    path = shared::openapi::at(PATHS),
+    responses((status = 200, body = Stats)),
+)]
 async fn event_stats(State(sources): State<Sources>) -> Result<Json<Stats>, Problem> {
     let (stream, queues) =
         tokio::join!(StreamStats::read(&sources.table, Timestamp::now()), queue_stats(&*sources.queues));

@@ -7,6 +7,7 @@ use shared::{
     http::{Endpoint, Problem, QueryParams, routes},
     table::{Page, PageRequest, Table},
 };
+use utoipa::IntoParams;
 
 use crate::{
     dead_letters::{self, DeadLetter},
@@ -31,7 +32,8 @@ pub fn router(platform: Table, queues: Arc<dyn Queues>) -> Router {
     routes(PATHS, get(list_dead_letters)).with_state(Sources { platform, queues })
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct QueueQuery {
     queue: Option<String>,
 }
@@ -39,6 +41,12 @@ struct QueueQuery {
 /// `GET /api/events/dead-letters`: the messages that could not be handled, and why, as an admin; of
 /// one `?queue=`, or of all. There is no next page, since SQS has none: the first `?limit=` messages
 /// that it hands out are shown.
+#[utoipa::path(
+    get,
+    path = shared::openapi::at(PATHS),
+    params(QueueQuery, PageRequest),
+    responses((status = 200, body = Page<DeadLetter>), (status = 404)),
+)]
 async fn list_dead_letters(
     State(sources): State<Sources>,
     caller: Caller,

@@ -11,6 +11,7 @@ use shared::{
     table::{Page, PageRequest, Table},
     time::Timestamp,
 };
+use utoipa::{IntoParams, ToSchema};
 
 use crate::{entry::LoggedEvent, filter::Filter, store};
 
@@ -29,14 +30,21 @@ pub fn router(table: Table) -> Router {
 }
 
 /// The filter as it is in the query string.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct FilterQuery {
+    #[param(format = DateTime)]
     from: Option<String>,
+    #[param(format = DateTime)]
     to: Option<String>,
     #[serde(rename = "type")]
+    #[param(min_length = 1, max_length = 200)]
     event_type: Option<String>,
+    #[param(min_length = 1, max_length = 200)]
     service: Option<String>,
+    #[param(min_length = 1, max_length = 200, example = "Order:42")]
     aggregate: Option<String>,
+    #[param(min_length = 1, max_length = 200)]
     correlation_id: Option<String>,
 }
 
@@ -77,7 +85,8 @@ fn parameter(pointer: &str, detail: &str) -> Problem {
 }
 
 /// An event with what the log adds to it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = LoggedEvent)]
 struct Logged {
     #[serde(flatten)]
     event: Envelope,
@@ -93,6 +102,12 @@ impl Logged {
 }
 
 /// `GET /api/events`: the log, newest first, as an admin: all of it, or what the filter asks for.
+#[utoipa::path(
+    get,
+    path = shared::openapi::at(PATHS),
+    params(FilterQuery, PageRequest),
+    responses((status = 200, body = Page<Logged>)),
+)]
 async fn list_events(
     State(table): State<Table>,
     caller: Caller,

@@ -1,17 +1,13 @@
 use std::sync::Arc;
 
-use axum::{
-    Json, Router,
-    extract::{Path, State},
-    http::StatusCode,
-    routing::post,
-};
+use axum::{Json, Router, extract::State, http::StatusCode, routing::post};
 use garde::Validate;
 use serde::Deserialize;
 use shared::{
     auth::Caller,
-    http::{Endpoint, Problem, Valid, routes},
+    http::{Endpoint, PathName, Problem, Valid, routes},
 };
+use utoipa::ToSchema;
 
 use crate::{
     dead_letters::{self, Method, Redriven},
@@ -21,11 +17,12 @@ use crate::{
 
 pub const PATHS: &[&str] = &["/api/events/dead-letters/{queue}/redrive"];
 
-#[derive(Debug, Deserialize, Validate)]
+#[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Redrive {
     /// The one message to send home; all when absent.
     #[garde(inner(length(min = 1, max = 200)))]
+    #[schema(min_length = 1, max_length = 200)]
     message_id: Option<String>,
     #[garde(skip)]
     #[serde(default)]
@@ -44,10 +41,20 @@ pub fn router(queues: Arc<dyn Queues>) -> Router {
 /// `POST /api/events/dead-letters/{queue}/redrive`: send one message, or all, back to the queue that
 /// they could not be handled from, as an admin. 202 when the queue service goes on with it after the
 /// answer.
+#[utoipa::path(
+    post,
+    path = shared::openapi::at(PATHS),
+    params(("queue" = String, Path, description = "A consumer's queue.", example = "orders-on-user-events")),
+    request_body = Redrive,
+    responses(
+        (status = 200, body = Redriven),
+        (status = 202, description = "The queue service goes on with it.", body = Redriven),
+    ),
+)]
 async fn redrive(
     State(queues): State<Arc<dyn Queues>>,
     caller: Caller,
-    Path(queue): Path<String>,
+    PathName(queue): PathName,
     Valid(redrive): Valid<Redrive>,
 ) -> Result<(StatusCode, Json<Redriven>), Problem> {
     caller.must_be_admin()?;

@@ -9,6 +9,7 @@ use shared::{
     table::{Cursor, Table},
     time::Timestamp,
 };
+use utoipa::ToSchema;
 
 use crate::{
     queues::Queues,
@@ -37,7 +38,7 @@ pub fn router(table: Table, queues: Arc<dyn Queues>) -> Router {
     routes(PATHS, post(replay_events)).with_state(Sources { table, queues })
 }
 
-#[derive(Debug, Deserialize, Validate)]
+#[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ReplayRequest {
     /// The consumer's queue: `orders-on-user-events`.
@@ -50,9 +51,11 @@ struct ReplayRequest {
     to: Option<Timestamp>,
     #[garde(skip)]
     #[serde(rename = "type")]
+    #[schema(min_length = 1, max_length = 200)]
     event_type: Option<String>,
     #[garde(range(min = 1, max = 1000))]
     #[serde(default = "default_limit")]
+    #[schema(minimum = 1, maximum = 1000)]
     limit: u16,
     /// `next` of the call before.
     #[garde(skip)]
@@ -60,6 +63,7 @@ struct ReplayRequest {
     /// The name of the rebuild that this is part of, for a consumer that has lost what it made of the
     /// events: for each name it handles them once more. The same in all calls of a rebuild.
     #[garde(inner(pattern("^[A-Za-z0-9._-]{1,64}$")))]
+    #[schema(pattern = "^[A-Za-z0-9._-]{1,64}$")]
     rebuild: Option<String>,
     #[garde(skip)]
     #[serde(default)]
@@ -99,6 +103,12 @@ fn invalid(pointer: &str, error: &dyn std::error::Error) -> Problem {
 
 /// `POST /api/events/replay`: send events of a time range from the log to one consumer's queue again,
 /// as an admin. See [`replay`](crate::replay) for what it is for.
+#[utoipa::path(
+    post,
+    path = shared::openapi::at(PATHS),
+    request_body = ReplayRequest,
+    responses((status = 200, body = Replayed)),
+)]
 async fn replay_events(
     State(sources): State<Sources>,
     caller: Caller,

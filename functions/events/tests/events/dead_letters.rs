@@ -184,6 +184,15 @@ async fn a_redrive_is_not_complete_while_somebody_holds_a_message() {
 }
 
 #[tokio::test]
+async fn a_message_that_somebody_holds_is_not_said_to_be_missing() {
+    let operator = Operator::with(3);
+    let queues = operator.queues.shared();
+    queues.receive(&dead(), Duration::from_secs(15)).await.unwrap();
+    let answer = operator.redrive(json!({"message_id": "m1"})).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{}", answer.body);
+}
+
+#[tokio::test]
 async fn the_queue_services_own_redrive_is_used_where_there_is_one() {
     let operator = Operator::with(3);
     operator.queues.redrives_natively(NativeRedrive::Started);

@@ -6,6 +6,7 @@ use shared::{
     money::Money,
     table::Table,
 };
+use utoipa::ToSchema;
 
 use crate::store;
 
@@ -20,12 +21,13 @@ pub fn router(table: Table) -> Router {
     routes(PATHS, get(dashboard)).with_state(table)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Dashboard {
     data: Figures,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = DashboardFigures)]
 struct Figures {
     total_users: i64,
     total_orders: i64,
@@ -36,6 +38,11 @@ struct Figures {
 }
 
 /// `GET /api/dashboard`: the business in five figures, for an admin.
+#[utoipa::path(
+    get,
+    path = shared::openapi::at(PATHS),
+    responses((status = 200, body = Dashboard)),
+)]
 async fn dashboard(State(table): State<Table>, caller: Caller) -> Result<Json<Dashboard>, Problem> {
     caller.must_be_admin()?;
     let figures = store::figures(&table).await?;

@@ -11,6 +11,7 @@ use shared::{
     table::Table,
     time::Timestamp,
 };
+use utoipa::ToSchema;
 
 use crate::SERVICES;
 
@@ -36,7 +37,7 @@ pub fn router(services: Vec<ServiceClient>, platform: Table) -> Router {
     routes(PATHS, get(health)).with_state(Gateway { services, platform })
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct SystemHealth {
     gateway: HealthStatus,
     overall_status: HealthStatus,
@@ -44,7 +45,7 @@ struct SystemHealth {
     circuit_breakers: BTreeMap<&'static str, BreakerState>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct ServiceHealth {
     status: HealthStatus,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,6 +53,11 @@ struct ServiceHealth {
 }
 
 /// `GET /health`: how every service is, asked of all at the same time.
+#[utoipa::path(
+    get,
+    path = shared::openapi::at(PATHS),
+    responses((status = 200, body = SystemHealth)),
+)]
 async fn health(State(gateway): State<Gateway>) -> Json<SystemHealth> {
     let probes = join_all(gateway.services.iter().map(probe));
     let (healths, circuit_breakers) = tokio::join!(probes, breakers(&gateway.platform));

@@ -13,6 +13,7 @@ use shared::{
     id::Id,
     table::Table,
 };
+use utoipa::ToSchema;
 
 use crate::store;
 
@@ -40,7 +41,8 @@ pub fn router(sources: Sources) -> Router {
     routes(PATHS, get(profile)).with_state(sources)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = UserProfileAnswer)]
 struct Answer {
     data: Profile,
     /// The parts whose service did not answer.
@@ -48,10 +50,13 @@ struct Answer {
     missing: Vec<&'static str>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = UserProfile)]
 struct Profile {
+    #[schema(value_type = Option<Object>)]
     user: Option<Value>,
     /// The newest hundred.
+    #[schema(value_type = Option<Vec<Object>>)]
     orders: Option<Vec<Value>>,
     total_orders: Option<u64>,
 }
@@ -64,6 +69,11 @@ struct Orders {
 
 /// `GET /api/users/{id}/profile`: a user with their orders. Where a service is away, what there is
 /// without it.
+#[utoipa::path(
+    get,
+    path = shared::openapi::at(PATHS),
+    responses((status = 200, body = Answer)),
+)]
 async fn profile(
     State(sources): State<Sources>,
     caller: Caller,

@@ -11,6 +11,7 @@ use shared::{
     health::{Health, HealthStatus},
     http::{Endpoint, Problem, routes},
 };
+use utoipa::ToSchema;
 
 use crate::{SERVICES, catalogue::FunctionCatalogue};
 
@@ -36,12 +37,13 @@ pub fn router(services: Vec<ServiceClient>, functions: FunctionCatalogue) -> Rou
     routes(PATHS, get(registry)).with_state(Registry { services, functions })
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Registry)]
 struct Services {
     services: BTreeMap<&'static str, Registered>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Registered {
     status: HealthStatus,
     version: Option<String>,
@@ -49,6 +51,11 @@ struct Registered {
 }
 
 /// `GET /registry`: every service, its version, its health and its deployed functions.
+#[utoipa::path(
+    get,
+    path = shared::openapi::at(PATHS),
+    responses((status = 200, body = Services)),
+)]
 async fn registry(State(registry): State<Registry>, caller: Caller) -> Result<Json<Services>, Problem> {
     caller.must_have_scope(Scope::RegistryRead)?;
     let probes = join_all(registry.services.iter().map(|service| service.probe::<Health>(DEADLINE)));

@@ -1,15 +1,12 @@
-use axum::{
-    Json, Router,
-    extract::{Path, State},
-    routing::post,
-};
+use axum::{Json, Router, extract::State, routing::post};
 use serde::Serialize;
 use shared::{
     auth::Caller,
     breaker::{Breaker, BreakerState},
-    http::{Endpoint, Nothing, Problem, Valid, routes},
+    http::{Endpoint, Nothing, PathName, Problem, Valid, routes},
     table::Table,
 };
+use utoipa::ToSchema;
 
 use crate::SERVICES;
 
@@ -25,7 +22,8 @@ pub fn router(platform: Table) -> Router {
     routes(PATHS, post(reset_breaker)).with_state(platform)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = BreakerReset)]
 struct Reset {
     service: &'static str,
     state: BreakerState,
@@ -34,10 +32,17 @@ struct Reset {
 /// `POST /circuit-breaker/reset/{service}`: closes the breaker in front of a service, as an admin.
 ///
 /// Instances that have read it open within the last second go by that until the second is over.
+#[utoipa::path(
+    post,
+    path = shared::openapi::at(PATHS),
+    params(("service" = String, Path, description = "A service's name.", example = "payments")),
+    request_body = Option<Nothing>,
+    responses((status = 200, body = Reset), (status = 409)),
+)]
 async fn reset_breaker(
     State(platform): State<Table>,
     caller: Caller,
-    Path(service): Path<String>,
+    PathName(service): PathName,
     _: Option<Valid<Nothing>>,
 ) -> Result<Json<Reset>, Problem> {
     caller.must_be_admin()?;

@@ -20,6 +20,11 @@ pub fn router(table: Table) -> Router {
 }
 
 /// `GET /api/notifications/{id}`: what one was told, and what became of it.
+#[utoipa::path(
+    get,
+    path = shared::openapi::at(PATHS),
+    responses((status = 200, body = View)),
+)]
 async fn get_notification(
     State(table): State<Table>,
     caller: Caller,

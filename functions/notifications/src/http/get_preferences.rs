@@ -19,6 +19,11 @@ pub fn router(table: Table) -> Router {
 }
 
 /// `GET /api/notifications/preferences/{user_id}`: how one wants to be told of things.
+#[utoipa::path(
+    get,
+    path = shared::openapi::at(PATHS),
+    responses((status = 200, body = Preferences)),
+)]
 async fn get_preferences(
     State(table): State<Table>,
     caller: Caller,

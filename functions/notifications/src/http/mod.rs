@@ -15,12 +15,26 @@ use shared::{
     id::Id,
     time::Timestamp,
 };
+use utoipa::ToSchema;
 
 use crate::{
     composing::NotTold,
     notification::{Category, Channel, Notification, Status},
     templates::{Language, TemplateName},
 };
+
+/// What the endpoints say of themselves.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(
+    get_notification::get_notification,
+    get_preferences::get_preferences,
+    health::endpoint,
+    notifications_by_user::notifications_by_user,
+    send::send,
+    send_batch::send_batch,
+    set_preferences::set_preferences,
+))]
+pub struct Documentation;
 
 impl From<NotTold> for Problem {
     fn from(reason: NotTold) -> Self {
@@ -33,7 +47,8 @@ impl From<NotTold> for Problem {
 }
 
 /// What the sender of a notification is told: nothing of where the user is reached.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = AcceptedNotification)]
 pub struct Accepted {
     pub id: Id,
     pub user_id: Id,
@@ -66,7 +81,8 @@ impl Resource for Accepted {
 }
 
 /// A notification as its recipient sees it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Notification)]
 struct View {
     #[serde(flatten)]
     accepted: Accepted,
@@ -77,7 +93,7 @@ struct View {
     attempts: u32,
     provider_message_id: Option<String>,
     failure: Option<NotificationFailure>,
-    /// Why the provider did not take it the last time, in its own words.
+    /// Why it was not sent the last time; of a provider, in its own words.
     reason: Option<String>,
     sent_at: Option<Timestamp>,
     failed_at: Option<Timestamp>,

@@ -2,7 +2,7 @@ use axum::{Router, extract::State, response::IntoResponse, routing::get};
 use shared::{
     auth::Caller,
     http::{Endpoint, PathId, Problem, routes},
-    table::{PageRequest, Table},
+    table::{Page, PageRequest, Table},
 };
 
 use super::View;
@@ -20,6 +20,12 @@ pub fn router(table: Table) -> Router {
 }
 
 /// `GET /api/notifications/user/{user_id}`: one user's notifications, newest first.
+#[utoipa::path(
+    get,
+    path = shared::openapi::at(PATHS),
+    params(PageRequest),
+    responses((status = 200, body = Page<View>)),
+)]
 async fn notifications_by_user(
     State(table): State<Table>,
     caller: Caller,

@@ -26,6 +26,13 @@ pub fn router(notifications: Notifications) -> Router {
 }
 
 /// `POST /api/notifications/send`: tell a user something.
+#[utoipa::path(
+    post,
+    path = shared::openapi::at(PATHS),
+    params(Idempotency),
+    request_body = NewNotification,
+    responses((status = 201, body = Accepted)),
+)]
 async fn send(
     State(notifications): State<Notifications>,
     caller: Caller,

@@ -10,6 +10,7 @@ use shared::{
     id::Id,
     time::Timestamp,
 };
+use utoipa::ToSchema;
 
 use crate::{
     Notifications,
@@ -33,15 +34,19 @@ pub fn router(notifications: Notifications) -> Router {
     routes(PATHS, post(send_batch)).with_state(notifications)
 }
 
-#[derive(Deserialize, Validate)]
+#[derive(Deserialize, Validate, ToSchema)]
+#[schema(as = NotificationBatch)]
 #[serde(deny_unknown_fields)]
 struct Batch {
-    /// Each is read by itself, so that a wrong one leaves the others alone.
+    /// Each is read by itself, so that a wrong one leaves the others alone: what `/send` takes, and an
+    /// `idempotency_key` of its own.
     #[garde(length(min = 1, max = 100))]
+    #[schema(value_type = Vec<Object>, min_items = 1, max_items = 100)]
     notifications: Vec<Value>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = NotificationOutcomes)]
 struct Outcomes {
     queued: usize,
     duplicates: usize,
@@ -53,7 +58,8 @@ struct Outcomes {
 }
 
 /// What became of the notification with this index in the request.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = NotificationOutcome)]
 struct Outcome {
     index: usize,
     status: Status,
@@ -63,7 +69,8 @@ struct Outcome {
     errors: Vec<FieldError>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = NotificationOutcomeStatus)]
 #[serde(rename_all = "snake_case")]
 enum Status {
     Queued,
@@ -82,6 +89,12 @@ struct Request {
 
 /// `POST /api/notifications/send-batch`: tell up to a hundred users something, and say what became of
 /// each.
+#[utoipa::path(
+    post,
+    path = shared::openapi::at(PATHS),
+    request_body = Batch,
+    responses((status = 200, body = Outcomes)),
+)]
 async fn send_batch(
     State(notifications): State<Notifications>,
     caller: Caller,

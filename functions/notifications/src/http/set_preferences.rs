@@ -22,6 +22,12 @@ pub fn router(table: Table) -> Router {
 
 /// `PUT /api/notifications/preferences/{user_id}`: say how one wants to be told of things, which may be
 /// before the user's profile was heard of here.
+#[utoipa::path(
+    put,
+    path = shared::openapi::at(PATHS),
+    request_body = Preferences,
+    responses((status = 200, body = Preferences), (status = 409)),
+)]
 async fn set_preferences(
     State(table): State<Table>,
     caller: Caller,

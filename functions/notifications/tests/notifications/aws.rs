@@ -33,7 +33,6 @@ use crate::world::id;
 enum Reply {
     Is(u16, String),
     Never,
-    Refused,
     Reset,
 }
 
@@ -55,7 +54,6 @@ impl HttpConnector for Wire {
                 HttpConnectorFuture::ready(Ok(response))
             }
             Reply::Never => HttpConnectorFuture::new(std::future::pending()),
-            Reply::Refused => HttpConnectorFuture::ready(Err(io(std::io::ErrorKind::ConnectionRefused))),
             Reply::Reset => HttpConnectorFuture::ready(Err(io(std::io::ErrorKind::ConnectionReset))),
         }
     }
@@ -67,7 +65,8 @@ impl HttpClient for Wire {
     }
 }
 
-fn notification(channel: Channel, to: &str) -> Notification {
+/// A notification for this address.
+pub fn notification(channel: Channel, to: &str) -> Notification {
     let subject = (channel != Channel::Sms).then(|| "Ümlaut & Co".to_owned());
     let html = (channel == Channel::Email).then(|| "<p>Hello</p>".to_owned());
     let draft = Draft {
@@ -78,23 +77,28 @@ fn notification(channel: Channel, to: &str) -> Notification {
         language: Language::En,
         to: to.into(),
         content: Content { subject, text: "Hello".into(), html },
+        urgent: false,
         held_until: None,
     };
     Notification::new(id(42), draft, Timestamp::now())
 }
 
-/// What comes of asking, and the requests that were made for it.
-async fn ask(channel: Channel, to: &str, reply: Reply) -> (Outcome, Vec<HashMap<String, String>>) {
-    let wire = Wire { reply, requests: Arc::default() };
-    // As the kit configures it: the provider must not repeat calls all the same.
-    let config = aws_types::SdkConfig::builder()
+/// A configuration like the kit's, with this HTTP client; the provider must not repeat calls all the same.
+pub fn configured(client: SharedHttpClient) -> aws_types::SdkConfig {
+    aws_types::SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(aws_types::region::Region::new("eu-central-1"))
         .credentials_provider(SharedCredentialsProvider::new(Credentials::new("test", "test", None, None, "test")))
         .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
         .retry_config(RetryConfig::standard().with_max_attempts(3))
-        .http_client(SharedHttpClient::new(wire.clone()))
-        .build();
+        .http_client(client)
+        .build()
+}
+
+/// What comes of asking, and the requests that were made for it.
+async fn ask(channel: Channel, to: &str, reply: Reply) -> (Outcome, Vec<HashMap<String, String>>) {
+    let wire = Wire { reply, requests: Arc::default() };
+    let config = configured(SharedHttpClient::new(wire.clone()));
     let outcome = Aws::of(config, "no-reply@quayside.example").send(&notification(channel, to)).await;
     let requests = wire.requests.lock().unwrap().clone();
     (outcome, requests)
@@ -190,7 +194,6 @@ async fn what_is_the_providers_or_our_own_trouble_may_be_mended() {
         error(403, "AccessDenied", "no policy allows it"),
         error(403, "InvalidClientTokenId", "expired"),
         Reply::Is(407, "<html>".into()),
-        Reply::Refused,
     ];
     for trouble in troubles {
         let outcome = email(trouble.clone()).await;

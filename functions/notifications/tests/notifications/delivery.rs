@@ -45,10 +45,10 @@ async fn seen(office: &Office) -> Value {
 }
 
 #[tokio::test]
-async fn a_delivery_is_one_read_a_claim_and_a_record_and_is_told() {
+async fn a_delivery_is_two_reads_a_claim_and_a_record_and_is_told() {
     let mut office = office(1, vec![]).await;
     office.run_for(HOUR).await;
-    assert_eq!(office.world.database.calls(), ["GetItem", "TransactWriteItems", "TransactWriteItems"]);
+    assert_eq!(office.world.database.calls(), ["GetItem", "GetItem", "TransactWriteItems", "TransactWriteItems"]);
     let seen = seen(&office).await;
     let name = format!("message-{}-1", seen["id"]);
     assert_eq!((&seen["status"], &seen["provider_message_id"]), (&json!("SENT"), &json!(name)));

@@ -4,6 +4,8 @@
 
 mod aws;
 mod batch;
+mod changed_minds;
+mod connecting;
 mod delivery;
 mod history;
 mod occasions;

@@ -113,6 +113,7 @@ async fn a_user_is_welcomed_by_their_newest_name_even_if_that_came_first() {
         email: address("Cleo"),
         role: Role::Customer,
         version: 2,
+        by: None,
     };
     world.hear(&renamed).await;
     assert!(subjects(&world, 9).await.is_empty());

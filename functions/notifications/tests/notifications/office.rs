@@ -51,6 +51,7 @@ pub struct Script {
     database: Database,
     behaviours: Mutex<VecDeque<Behaviour>>,
     asked: Mutex<Vec<(u64, u32)>>,
+    addresses: Mutex<Vec<String>>,
     taken: Mutex<Vec<(u64, u32)>>,
 }
 
@@ -58,6 +59,11 @@ impl Script {
     /// How often the provider was asked to take anything.
     pub fn asked(&self) -> usize {
         self.asked.lock().unwrap().len()
+    }
+
+    /// Where what the provider was asked to take was to go.
+    pub fn addresses(&self) -> Vec<String> {
+        self.addresses.lock().unwrap().clone()
     }
 
     /// What the provider has taken, or may have: notifications and series of attempts.
@@ -71,6 +77,7 @@ impl Provider for Script {
     async fn send(&self, notification: &Notification) -> Outcome {
         let name = (notification.id.value(), notification.series);
         self.asked.lock().unwrap().push(name);
+        self.addresses.lock().unwrap().push(notification.to.clone());
         let behaviour = self.behaviours.lock().unwrap().pop_front();
         let sent = || Outcome::Sent(format!("message-{}-{}", name.0, name.1));
         let behaviour = behaviour.unwrap_or_else(|| Behaviour::Answers(sent()));
@@ -157,7 +164,8 @@ pub struct Office {
 impl Office {
     pub fn of(world: World, behaviours: Vec<Behaviour>) -> Self {
         let (behaviours, database) = (Mutex::new(behaviours.into()), world.database.clone());
-        let provider = Arc::new(Script { database, behaviours, asked: Mutex::default(), taken: Mutex::default() });
+        let (asked, addresses, taken) = Default::default();
+        let provider = Arc::new(Script { database, behaviours, asked, addresses, taken });
         let queue = Arc::new(Queue::default());
         let failures = Failures::new(world.platform.clone());
         let deliveries = Deliveries::new(world.table.clone(), provider.clone(), queue.clone(), failures);

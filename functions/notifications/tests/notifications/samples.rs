@@ -24,8 +24,14 @@ const SAMPLES: Samples = Samples::of("notifications");
 async fn send(world: &World, function: &str, notification: &Value, router: Router) -> (StatusCode, Value) {
     let (token, key) = (token(7, Role::Customer), world.key(Scope::NotificationsSend).await);
     let notification = notification["id"].to_string();
-    let placeholders = [("ACCESS_TOKEN", &*token), ("API_KEY", &*key), ("NOTIFICATION_ID", &*notification)];
+    let placeholders =
+        [("ACCESS_TOKEN", &*token), ("API_KEY", &*key), ("NOTIFICATION_ID", &*notification), ("USER_ID", "7")];
     SAMPLES.send(function, &placeholders, identity_accepting_keys(&world.platform), router).await
+}
+
+/// A sample of a queue or stream, about this notification of user 7.
+fn about(sample: &str, notification_id: &str) -> String {
+    sample.replace("NOTIFICATION_ID", notification_id).replace("USER_ID", "7")
 }
 
 #[tokio::test]
@@ -83,7 +89,7 @@ async fn the_sample_of_the_delivery_queue_is_delivered() {
     let sent = world.sent(&message("Hi")).await.body;
     let office = Office::of(world, vec![]);
     let (provider, table) = (office.provider.clone(), office.world.table.clone());
-    let payload = SAMPLES.text("notifications-on-requests").replace("900719925474", &sent["id"].to_string());
+    let payload = about(&SAMPLES.text("notifications-on-requests"), &sent["id"].to_string());
     let event = lambda_runtime::LambdaEvent::new(serde_json::from_str(&payload).unwrap(), Default::default());
     let failures = Failures::new(table);
     let function = consumer::messages_recorded(office.handler(), failures);
@@ -104,7 +110,7 @@ async fn the_sample_of_the_schedule_is_answered() {
 #[test]
 fn the_sample_of_the_stream_is_an_outbox_item_with_a_request_in_it() {
     let event: aws_lambda_events::event::dynamodb::Event =
-        serde_json::from_str(&SAMPLES.text("notifications-relay")).unwrap();
+        serde_json::from_str(&about(&SAMPLES.text("notifications-relay"), "900719925474")).unwrap();
     let record = event.records.into_iter().next().unwrap();
     assert_eq!(record.event_name, "INSERT");
     let item: OutboxItem = serde_dynamo::from_item(record.change.new_image).unwrap();

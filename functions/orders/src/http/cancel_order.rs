@@ -24,6 +24,11 @@ pub fn router(orders: Orders) -> Router {
 }
 
 /// `DELETE /api/orders/{id}`: cancel an order; its stock is released and its payment given back.
+#[utoipa::path(
+    delete,
+    path = shared::openapi::at(PATHS),
+    responses((status = 200, body = Order), (status = 409)),
+)]
 async fn cancel_order(
     State(orders): State<Orders>,
     caller: Caller,

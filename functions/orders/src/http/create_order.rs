@@ -24,6 +24,13 @@ pub fn router(orders: Orders) -> Router {
 }
 
 /// `POST /api/orders`: price an order and start its saga.
+#[utoipa::path(
+    post,
+    path = shared::openapi::at(PATHS),
+    params(Idempotency),
+    request_body = NewOrder,
+    responses((status = 201, body = Order)),
+)]
 async fn create_order(
     State(orders): State<Orders>,
     caller: Caller,

@@ -20,6 +20,11 @@ pub fn router(orders: Orders) -> Router {
 }
 
 /// `GET /api/orders/{id}`: one's own order.
+#[utoipa::path(
+    get,
+    path = shared::openapi::at(PATHS),
+    responses((status = 200, body = Order)),
+)]
 async fn get_order(State(orders): State<Orders>, caller: Caller, PathId(id): PathId) -> Result<Json<Order>, Problem> {
     let order = existing(&orders.table, id).await?;
     caller.must_own(order.user_id, "order")?;

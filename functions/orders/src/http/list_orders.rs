@@ -2,10 +2,10 @@ use axum::{Router, extract::State, response::IntoResponse, routing::get};
 use shared::{
     auth::Caller,
     http::{Endpoint, Problem, routes},
-    table::{PageRequest, Table},
+    table::{Page, PageRequest, Table},
 };
 
-use super::named;
+use super::{NamedOrder, named};
 use crate::{Orders, store};
 
 pub const PATHS: &[&str] = &["/api/orders"];
@@ -20,6 +20,13 @@ pub fn router(orders: Orders) -> Router {
 }
 
 /// `GET /api/orders`: an admin's view of all orders, anybody else's of their own, newest first.
+#[utoipa::path(
+    get,
+    path = shared::openapi::at(PATHS),
+    summary = "All orders for an admin, anybody else's own, newest first",
+    params(PageRequest),
+    responses((status = 200, body = Page<NamedOrder>)),
+)]
 async fn list_orders(
     State(orders): State<Orders>,
     caller: Caller,

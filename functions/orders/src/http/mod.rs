@@ -14,12 +14,26 @@ use shared::{
     id::Id,
     table::{Page, Table, TableError},
 };
+use utoipa::ToSchema;
 
 use crate::{
     catalogue::QuoteError,
     order::{IllegalTransition, Order, PlaceError},
     store::{self, ChangeError},
 };
+
+/// What the endpoints say of themselves.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(
+    cancel_order::cancel_order,
+    create_order::create_order,
+    get_order::get_order,
+    health::endpoint,
+    list_orders::list_orders,
+    orders_by_user::orders_by_user,
+    set_order_status::set_order_status,
+))]
+pub struct Documentation;
 
 impl From<QuoteError> for Problem {
     fn from(error: QuoteError) -> Self {
@@ -59,7 +73,7 @@ impl From<ChangeError> for Problem {
 }
 
 /// An order with the name of the user who placed it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct NamedOrder {
     #[serde(flatten)]
     order: Order,

@@ -2,10 +2,10 @@ use axum::{Router, extract::State, response::IntoResponse, routing::get};
 use shared::{
     auth::Caller,
     http::{Endpoint, PathId, Problem, routes},
-    table::{PageRequest, Table},
+    table::{Page, PageRequest, Table},
 };
 
-use super::named;
+use super::{NamedOrder, named};
 use crate::{Orders, store};
 
 pub const PATHS: &[&str] = &["/api/orders/user/{id}"];
@@ -20,6 +20,12 @@ pub fn router(orders: Orders) -> Router {
 }
 
 /// `GET /api/orders/user/{user_id}`: one user's orders, newest first.
+#[utoipa::path(
+    get,
+    path = shared::openapi::at(PATHS),
+    params(PageRequest),
+    responses((status = 200, body = Page<NamedOrder>)),
+)]
 async fn orders_by_user(
     State(orders): State<Orders>,
     caller: Caller,

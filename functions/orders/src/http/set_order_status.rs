@@ -6,6 +6,7 @@ use shared::{
     http::{Endpoint, PathId, Problem, Valid, routes},
     table::Table,
 };
+use utoipa::ToSchema;
 
 use crate::{
     Orders,
@@ -15,7 +16,8 @@ use crate::{
 
 pub const PATHS: &[&str] = &["/api/orders/{id}/status"];
 
-#[derive(Debug, Deserialize, Validate)]
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[schema(as = NewOrderStatus)]
 #[serde(deny_unknown_fields)]
 struct NewStatus {
     #[garde(skip)]
@@ -32,6 +34,12 @@ pub fn router(orders: Orders) -> Router {
 }
 
 /// `PUT /api/orders/{id}/status`: move an order on, as an admin.
+#[utoipa::path(
+    put,
+    path = shared::openapi::at(PATHS),
+    request_body = NewStatus,
+    responses((status = 200, body = Order), (status = 409)),
+)]
 async fn set_order_status(
     State(orders): State<Orders>,
     caller: Caller,

@@ -37,6 +37,17 @@ pub fn router(payments: Payments) -> Router {
 }
 
 /// `POST /api/payments`: take the money for an order.
+#[utoipa::path(
+    post,
+    path = shared::openapi::at(PATHS),
+    params(Idempotency),
+    request_body = NewPayment,
+    responses(
+        (status = 201, body = Payment),
+        (status = 202, description = "The provider has not answered yet.", body = Payment),
+        (status = 402, description = "The provider declined."),
+    ),
+)]
 async fn create_payment(
     State(payments): State<Payments>,
     caller: Caller,

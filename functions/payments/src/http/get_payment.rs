@@ -19,6 +19,11 @@ pub fn router(table: Table) -> Router {
 }
 
 /// `GET /api/payments/{id}`: one's own payment.
+#[utoipa::path(
+    get,
+    path = shared::openapi::at(PATHS),
+    responses((status = 200, body = Payment)),
+)]
 async fn get_payment(State(table): State<Table>, caller: Caller, PathId(id): PathId) -> Result<Json<Payment>, Problem> {
     let payment = store::get(&table, id).await?.ok_or_else(|| Problem::not_found("payment"))?;
     caller.must_own(payment.user_id, "payment")?;

@@ -19,6 +19,13 @@ pub fn router(table: Table) -> Router {
 }
 
 /// `GET /api/payments`: an admin's view of all payments, anybody else's of their own, newest first.
+#[utoipa::path(
+    get,
+    path = shared::openapi::at(PATHS),
+    summary = "All payments for an admin, anybody else's own, newest first",
+    params(PageRequest),
+    responses((status = 200, body = Page<Payment>)),
+)]
 async fn list_payments(
     State(table): State<Table>,
     caller: Caller,

@@ -10,6 +10,17 @@ use shared::http::Problem;
 
 use crate::{payment::NotPayable, provider::NoAnswer, settlement::SettleError};
 
+/// What the endpoints say of themselves.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(
+    create_payment::create_payment,
+    get_payment::get_payment,
+    health::endpoint,
+    list_payments::list_payments,
+    refund_payment::refund_payment,
+))]
+pub struct Documentation;
+
 impl From<NotPayable> for Problem {
     fn from(error: NotPayable) -> Self {
         let code = match error {

@@ -14,7 +14,10 @@ use shared::{
     table::Table,
 };
 
-use crate::{payment::PaymentStatus, store};
+use crate::{
+    payment::{Payment, PaymentStatus},
+    store,
+};
 
 pub const PATHS: &[&str] = &["/api/payments/{id}/refund"];
 
@@ -29,6 +32,16 @@ pub fn router(table: Table) -> Router {
 
 /// `POST /api/payments/{id}/refund`: have a payment given back, as an admin. 202: it will be; asking
 /// again while it is, or after it was, changes nothing.
+#[utoipa::path(
+    post,
+    path = shared::openapi::at(PATHS),
+    request_body = Option<Nothing>,
+    responses(
+        (status = 200, description = "It was given back before.", body = Payment),
+        (status = 202, description = "It will be given back.", body = Payment),
+        (status = 409),
+    ),
+)]
 async fn refund_payment(
     State(table): State<Table>,
     caller: Caller,

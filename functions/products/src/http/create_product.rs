@@ -23,6 +23,13 @@ pub fn router(products: Products) -> Router {
 }
 
 /// `POST /api/products`: add a product to the catalogue, as an admin.
+#[utoipa::path(
+    post,
+    path = shared::openapi::at(PATHS),
+    params(Idempotency),
+    request_body = NewProduct,
+    responses((status = 201, body = Product)),
+)]
 async fn create_product(
     State(products): State<Products>,
     caller: Caller,

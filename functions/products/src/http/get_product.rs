@@ -15,6 +15,12 @@ pub fn router(products: Products) -> Router {
 }
 
 /// `GET /api/products/{id}`.
+#[utoipa::path(
+    get,
+    path = shared::openapi::at(PATHS),
+    summary = "A product of the catalogue",
+    responses((status = 200, body = Product)),
+)]
 async fn get_product(State(products): State<Products>, PathId(id): PathId) -> Result<Json<Product>, Problem> {
     let product = store::get(&products.table, id).await?;
     product.map(Json).ok_or_else(|| Problem::not_found("product"))

@@ -4,6 +4,7 @@ use shared::{
     http::{Endpoint, Problem, QueryParams, routes},
     table::{Page, PageRequest},
 };
+use utoipa::IntoParams;
 
 use crate::{Products, product::Product, store};
 
@@ -12,8 +13,10 @@ pub const PATHS: &[&str] = &["/api/products"];
 /// No product has a longer name.
 const LONGEST_NAME: usize = 200;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Search {
+    #[param(max_length = 200)]
     name: Option<String>,
 }
 
@@ -27,6 +30,13 @@ pub fn router(products: Products) -> Router {
 }
 
 /// `GET /api/products`, newest first; `?name=` finds by name.
+#[utoipa::path(
+    get,
+    path = shared::openapi::at(PATHS),
+    summary = "The catalogue, newest first; `?name=` finds by name",
+    params(Search, PageRequest),
+    responses((status = 200, body = Page<Product>)),
+)]
 async fn list_products(
     State(products): State<Products>,
     QueryParams(search): QueryParams<Search>,

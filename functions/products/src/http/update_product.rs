@@ -23,6 +23,12 @@ pub fn router(products: Products) -> Router {
 }
 
 /// `PUT /api/products/{id}`: describe a product anew, as an admin.
+#[utoipa::path(
+    put,
+    path = shared::openapi::at(PATHS),
+    request_body = NewProduct,
+    responses((status = 200, body = Product), (status = 409)),
+)]
 async fn update_product(
     State(products): State<Products>,
     caller: Caller,

@@ -1,17 +1,14 @@
-use axum::{
-    Json, Router,
-    extract::{Path, State},
-    routing::post,
-};
+use axum::{Json, Router, extract::State, routing::post};
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::{
     auth::{Caller, Scope},
-    http::{Endpoint, FieldError, Problem, Valid, read_element, routes, within},
+    http::{Endpoint, FieldError, PathName, Problem, Valid, read_element, routes, within},
     id::Id,
     time::Timestamp,
 };
+use utoipa::ToSchema;
 
 use super::known_type;
 use crate::{
@@ -32,15 +29,18 @@ pub fn router(sensors: Sensors) -> Router {
     routes(PATHS, post(ingest_readings)).with_state(sensors)
 }
 
-#[derive(Deserialize, Validate)]
+#[derive(Deserialize, Validate, ToSchema)]
+#[schema(as = ReadingBatch)]
 #[serde(deny_unknown_fields)]
 struct Batch {
     /// Each is read by itself, so that a wrong one leaves the others alone.
     #[garde(length(min = 1, max = 100))]
+    #[schema(value_type = Vec<NewReading>, min_items = 1, max_items = 100)]
     readings: Vec<Value>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ReadingOutcomes)]
 struct Outcomes {
     accepted: usize,
     duplicates: usize,
@@ -51,7 +51,8 @@ struct Outcomes {
 }
 
 /// What became of the reading with this index in the request.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ReadingOutcome)]
 struct Outcome {
     index: usize,
     status: Status,
@@ -61,7 +62,8 @@ struct Outcome {
     errors: Vec<FieldError>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = ReadingOutcomeStatus)]
 #[serde(rename_all = "snake_case")]
 enum Status {
     Accepted,
@@ -71,9 +73,16 @@ enum Status {
 }
 
 /// `POST /api/sensors/{type}/readings`: store up to a hundred readings, and say what became of each.
+#[utoipa::path(
+    post,
+    path = shared::openapi::at(PATHS),
+    params(("type" = String, Path, description = "The type of sensor.", example = "temperature")),
+    request_body = Batch,
+    responses((status = 200, body = Outcomes)),
+)]
 async fn ingest_readings(
     State(sensors): State<Sensors>,
-    Path(type_name): Path<String>,
+    PathName(type_name): PathName,
     caller: Caller,
     Valid(batch): Valid<Batch>,
 ) -> Result<Json<Outcomes>, Problem> {

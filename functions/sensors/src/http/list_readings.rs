@@ -1,21 +1,17 @@
 use std::time::Duration;
 
-use axum::{
-    Router,
-    extract::{Path, State},
-    response::IntoResponse,
-    routing::get,
-};
+use axum::{Router, extract::State, response::IntoResponse, routing::get};
 use serde::Deserialize;
 use shared::{
     auth::Caller,
-    http::{Endpoint, Problem, QueryParams, routes},
-    table::PageRequest,
+    http::{Endpoint, PathName, Problem, QueryParams, routes},
+    table::{Page, PageRequest},
     time::Timestamp,
 };
+use utoipa::IntoParams;
 
 use super::{device, known_type, moment, own_device, parameter};
-use crate::{Sensors, store};
+use crate::{Sensors, reading::Reading, store};
 
 pub const PATHS: &[&str] = &["/api/sensors/{type}/readings"];
 
@@ -31,18 +27,28 @@ pub fn router(sensors: Sensors) -> Router {
     routes(PATHS, get(list_readings)).with_state(sensors)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Query {
     /// The caller's own sensor tests when it is not given.
+    #[param(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._:-]+$")]
     device_id: Option<String>,
+    #[param(format = DateTime)]
     from: Option<String>,
+    #[param(format = DateTime)]
     to: Option<String>,
 }
 
 /// `GET /api/sensors/{type}/readings`: a device's readings, newest first.
+#[utoipa::path(
+    get,
+    path = shared::openapi::at(PATHS),
+    params(("type" = String, Path, description = "The type of sensor.", example = "temperature"), Query, PageRequest),
+    responses((status = 200, body = Page<Reading>)),
+)]
 async fn list_readings(
     State(sensors): State<Sensors>,
-    Path(type_name): Path<String>,
+    PathName(type_name): PathName,
     caller: Caller,
     QueryParams(query): QueryParams<Query>,
     request: PageRequest,

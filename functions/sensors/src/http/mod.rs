@@ -14,6 +14,17 @@ use crate::{
     sensor_type::{SensorType, SensorTypes},
 };
 
+/// What the endpoints say of themselves.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(
+    health::endpoint,
+    ingest_readings::ingest_readings,
+    list_readings::list_readings,
+    statistics::statistics,
+    test_sensor::test_sensor,
+))]
+pub struct Documentation;
+
 /// 3000-01-01T00:00:00Z in milliseconds since the Unix epoch.
 const YEAR_3000_MS: i64 = 32_503_680_000_000;
 

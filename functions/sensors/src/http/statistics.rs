@@ -1,16 +1,13 @@
 use std::time::Duration;
 
-use axum::{
-    Json, Router,
-    extract::{Path, State},
-    routing::get,
-};
+use axum::{Json, Router, extract::State, routing::get};
 use serde::{Deserialize, Serialize};
 use shared::{
     auth::Caller,
-    http::{Endpoint, Problem, QueryParams, routes},
+    http::{Endpoint, PathName, Problem, QueryParams, routes},
     time::Timestamp,
 };
+use utoipa::{IntoParams, ToSchema};
 
 use super::{device, known_type, moment, must_be_signed_in, parameter};
 use crate::{
@@ -35,15 +32,20 @@ pub fn router(sensors: Sensors) -> Router {
     routes(PATHS, get(statistics)).with_state(sensors)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Query {
     /// All devices when it is not given.
+    #[param(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._:-]+$")]
     device_id: Option<String>,
+    #[param(format = DateTime)]
     from: Option<String>,
+    #[param(format = DateTime)]
     to: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = SensorStatistics)]
 struct Statistics {
     sensor_type: String,
     unit: String,
@@ -60,7 +62,8 @@ struct Statistics {
     now: Option<Present>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = SensorFigures)]
 struct Figures {
     count: u64,
     mean: Option<f64>,
@@ -72,7 +75,7 @@ struct Figures {
     outliers: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct WindowFigures {
     start: Timestamp,
     #[serde(flatten)]
@@ -80,7 +83,8 @@ struct WindowFigures {
 }
 
 /// What only a single device has.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = SensorState)]
 struct Present {
     alert: Option<Excursion>,
     recent_outliers: Vec<Outlier>,
@@ -108,9 +112,15 @@ impl From<Option<SensorState>> for Present {
 }
 
 /// `GET /api/sensors/{type}/stats`: rolling statistics of one device, or of all of a type.
+#[utoipa::path(
+    get,
+    path = shared::openapi::at(PATHS),
+    params(("type" = String, Path, description = "The type of sensor.", example = "temperature"), Query),
+    responses((status = 200, body = Statistics)),
+)]
 async fn statistics(
     State(sensors): State<Sensors>,
-    Path(type_name): Path<String>,
+    PathName(type_name): PathName,
     caller: Caller,
     QueryParams(query): QueryParams<Query>,
 ) -> Result<Json<Statistics>, Problem> {

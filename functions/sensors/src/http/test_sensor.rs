@@ -1,6 +1,6 @@
 use axum::{
     Json, Router,
-    extract::{Path, State},
+    extract::State,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::post,
@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 use shared::{
     auth::Caller,
     client::ServiceClient,
-    http::{Endpoint, Problem, Valid, routes},
+    http::{Endpoint, PathName, Problem, Valid, routes},
     idempotency::{Idempotency, Once, replayed},
     table::{Item, TableError, Transaction},
     time::Timestamp,
 };
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{known_type, own_device};
@@ -43,7 +44,8 @@ pub fn router(sensors: Sensors, auth: ServiceClient) -> Router {
     routes(PATHS, post(test_sensor)).with_state(Tests { sensors, auth })
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = SensorTest)]
 struct TestResult {
     status: Status,
     auth: Verification,
@@ -53,22 +55,30 @@ struct TestResult {
     reading: Reading,
 }
 
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = SensorTestStatus)]
 #[serde(rename_all = "snake_case")]
 enum Status {
     Success,
 }
 
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Processing {
     Queued,
 }
 
 /// `POST /api/sensors/{type}/test`: take a reading, or the one in the body, and queue its processing.
+#[utoipa::path(
+    post,
+    path = shared::openapi::at(PATHS),
+    params(("type" = String, Path, description = "The type of sensor.", example = "temperature"), Idempotency),
+    request_body = Option<NewReading>,
+    responses((status = 201, body = TestResult), (status = 403)),
+)]
 async fn test_sensor(
     State(Tests { sensors, auth }): State<Tests>,
-    Path(type_name): Path<String>,
+    PathName(type_name): PathName,
     caller: Caller,
     headers: HeaderMap,
     idempotency: Idempotency,

@@ -26,6 +26,13 @@ pub fn router(table: Table) -> Router {
 }
 
 /// `POST /api/users`: add a profile without an account, as an admin.
+#[utoipa::path(
+    post,
+    path = shared::openapi::at(PATHS),
+    params(Idempotency),
+    request_body = NewUser,
+    responses((status = 201, body = User)),
+)]
 async fn create_user(
     State(table): State<Table>,
     caller: Caller,

@@ -20,7 +20,12 @@ pub fn router(table: Table) -> Router {
     routes(PATHS, delete(delete_user)).with_state(table)
 }
 
-/// `DELETE /api/users/{id}`: remove a profile; its account can no longer sign in. The last admin stays.
+/// `DELETE /api/users/{id}`: remove a profile; its account can no longer sign in.
+#[utoipa::path(
+    delete,
+    path = shared::openapi::at(PATHS),
+    responses((status = 204), (status = 409)),
+)]
 async fn delete_user(State(table): State<Table>, caller: Caller, PathId(id): PathId) -> Result<StatusCode, Problem> {
     let user = owned(&table, &caller, id).await?;
     let holds_email = store::holds_email(&table, &user).await?;

@@ -20,6 +20,11 @@ pub fn router(table: Table) -> Router {
 }
 
 /// `GET /api/users/{id}`: one's own profile.
+#[utoipa::path(
+    get,
+    path = shared::openapi::at(PATHS),
+    responses((status = 200, body = User)),
+)]
 async fn get_user(State(table): State<Table>, caller: Caller, PathId(id): PathId) -> Result<Json<User>, Problem> {
     Ok(Json(owned(&table, &caller, id).await?))
 }

@@ -19,6 +19,12 @@ pub fn router(table: Table) -> Router {
 }
 
 /// `GET /api/users`: all profiles, newest first, for an admin.
+#[utoipa::path(
+    get,
+    path = shared::openapi::at(PATHS),
+    params(PageRequest),
+    responses((status = 200, body = Page<User>)),
+)]
 async fn list_users(State(table): State<Table>, caller: Caller, request: PageRequest) -> Result<Page<User>, Problem> {
     caller.must_be_admin()?;
     Ok(store::page(&table, &request).await?)

@@ -19,6 +19,18 @@ use crate::{
     user::User,
 };
 
+/// What the endpoints say of themselves.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(
+    create_user::create_user,
+    delete_user::delete_user,
+    get_user::get_user,
+    health::endpoint,
+    list_users::list_users,
+    update_user::update_user,
+))]
+pub struct Documentation;
+
 /// The user with this id, for its owner and admins; 404 for everybody else.
 async fn owned(table: &Table, caller: &Caller, id: Id) -> Result<User, Problem> {
     caller.must_own(id, "user")?;

@@ -24,6 +24,12 @@ pub fn router(table: Table) -> Router {
 }
 
 /// `PUT /api/users/{id}`: change one's own name and e-mail.
+#[utoipa::path(
+    put,
+    path = shared::openapi::at(PATHS),
+    request_body = NewUser,
+    responses((status = 200, body = User), (status = 409)),
+)]
 async fn update_user(
     State(table): State<Table>,
     caller: Caller,

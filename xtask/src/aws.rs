@@ -1,0 +1,73 @@
+//! Shipping: to AWS, with the account of the environment's credentials, and a service alone to any stack.
+
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    build, deploy, emulator,
+    progress::{logged, step},
+    settings::{STACK, Settings},
+    tools,
+};
+
+/// Where the zips for AWS are kept between deployments.
+const PACKAGES: &str = "target/packages-aws";
+
+/// Builds every function for arm64, and checks that Lambda can run what came of it.
+pub fn build_for_arm64(settings: &Settings) -> Result<()> {
+    tools::install(settings)?;
+    step("Building the functions for arm64 (the first time takes minutes)", || build::for_arm64(settings, None))?;
+    let mut check = settings.tool("python");
+    check.args(["localstack/check_binaries.py", "arm64"]);
+    succeed(check)
+}
+
+/// Deploys the whole stack of one of samconfig.toml's environments.
+pub fn deploy(settings: &Settings, environment: &str) -> Result<ExitCode> {
+    build_for_arm64(settings)?;
+    let mut package = settings.tool("python");
+    package.args(["localstack/package.py", PACKAGES, "--aws"]);
+    step("Packing the functions", || logged(package, &settings.log("package")))?;
+    let mut sam = settings.tool_for_aws("sam");
+    sam.args(["deploy", "--config-env", environment, "--config-file"])
+        .arg(settings.root.join("samconfig.toml"))
+        .args(["--template-file", &format!("{PACKAGES}/template.yaml")]);
+    finish(sam)
+}
+
+/// Ships one service's functions alone: to the local stack, or to one on AWS.
+pub fn deploy_service(settings: &Settings, service: &str, stack: Option<&str>) -> Result<ExitCode> {
+    tools::install(settings)?;
+    let (mut python, packages) = if stack.is_some() {
+        step("Building the service for arm64", || build::for_arm64(settings, Some(service)))?;
+        (settings.tool_for_aws("python"), PACKAGES)
+    } else {
+        emulator::must_run(settings)?;
+        step("Building the service", || build::service(settings, service))?;
+        (settings.tool("python"), deploy::PACKAGES)
+    };
+    python.args(["localstack/deploy_service.py", stack.unwrap_or(STACK), service, packages]);
+    finish(python)
+}
+
+/// Runs the operator's command line, built for this machine, with the environment's credentials.
+pub fn operator(settings: &Settings, arguments: &[String]) -> Result<ExitCode> {
+    tools::install(settings)?;
+    build::operator(settings)?;
+    let mut operator = Command::new(settings.root.join(deploy::OPERATOR));
+    operator.args(arguments);
+    finish(operator)
+}
+
+fn succeed(mut command: Command) -> Result<()> {
+    let status = command.status()?;
+    anyhow::ensure!(status.success(), "What was built does not run on Lambda; see above.");
+    Ok(())
+}
+
+fn finish(mut command: Command) -> Result<ExitCode> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let status = command.status().with_context(|| format!("{program} cannot be started"))?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
