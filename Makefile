@@ -3,8 +3,8 @@ RUST_NEEDED := 95
 
 .DEFAULT_GOAL := help
 .PHONY: prerequisites help up down reset rotate-signing-key rebuild-analytics stop-service start-service republish \
-	deploy-service build-arm64 deploy operator invoke sample watch sam-local logs mail status test test-resilience soak timing lint \
-	observability deny advisories unit e2e openapi tools
+	deploy-service build-arm64 deploy operator invoke sample watch sam-local logs mail status test test-resilience soak timing \
+	lint observability deny advisories unit e2e openapi tools
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -16,6 +16,7 @@ import socketserver
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from ministack.app import app as ministack
+from ministack.core import iam_actions
 from ministack.services import apigateway_v1, cloudformation, dynamodb, lambda_svc, sqs
 from ministack.services.cloudformation import provisioners
 
@@ -125,6 +126,21 @@ def keep_queues():
     sqs._CANONICAL_NETLOC = f"{sqs.DEFAULT_HOST}:{sqs.DEFAULT_PORT}"
 
 
+def authorize_source_queues():
+    """Has MiniStack's IAM know which queue a request is about that names it by `SourceArn`.
+
+    By itself it holds such a request against all queues, and refuses functions that may ask of some.
+    """
+    param = iam_actions._param
+
+    def param_or_source(body, query, *names):
+        value = param(body, query, *names)
+        source = param(body, query, "SourceArn") if names == ("QueueUrl",) and not value else None
+        return "/".join(source.split(":")[-2:]) if source else value
+
+    iam_actions._param = param_or_source
+
+
 def answer_functions_at_once():
     """Has the Runtime API send its answers without Nagle's delay, 40 ms for each call."""
     socketserver.StreamRequestHandler.disable_nagle_algorithm = True
@@ -144,6 +160,7 @@ def main():
     keep_attributes()
     keep_queues()
     enforce_leading_keys()
+    authorize_source_queues()
     enforce_sender()
     answer_with_gateway_responses()
     answer_functions_at_once()

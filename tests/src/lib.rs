@@ -77,6 +77,13 @@ pub fn script(name: &str) -> Command {
     python
 }
 
+/// What all functions of the stack have logged.
+pub fn functions_log() -> Result<String> {
+    let output = script("log_messages.py").output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 /// Does to the stack what `make <command>` does to a developer's.
 pub fn make(command: &str) -> Result<()> {
     let xtask = env::var_os("QUAYSIDE_XTASK").context("no stack: run `make e2e`")?;
@@ -85,13 +92,6 @@ pub fn make(command: &str) -> Result<()> {
         bail!("{command}: {}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     }
     Ok(())
-}
-
-/// What all functions of the stack have logged.
-pub fn functions_log() -> Result<String> {
-    let output = script("log_messages.py").output()?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 impl Stack {

@@ -20,18 +20,20 @@ pub type Environments = BTreeMap<String, BTreeMap<String, String>>;
 /// The variable by which cargo-lambda tells a function its name.
 const FUNCTION_NAME: &str = "AWS_LAMBDA_FUNCTION_NAME";
 
-/// Asks the running stack, which has them of the template, for those of these functions.
-///
-/// # Errors
-/// When one of them is not deployed yet.
-pub fn deployed(settings: &Settings, functions: &[Function]) -> Result<Environments> {
+/// Asks the running stack, which has them of the template, for those of these functions; what is not deployed
+/// yet is said and left out of the functions.
+pub fn deployed(settings: &Settings, functions: &mut Vec<Function>) -> Result<Environments> {
     let mut python = settings.tool("python");
     let output = python.args(["localstack/environment.py", STACK]).output().context("Python cannot be started")?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let environments: Environments = read(&serde_json::from_slice(&output.stdout)?);
-    for Function { name, .. } in functions {
-        ensure!(environments.contains_key(name), "{name} is not deployed on the running stack yet: make up");
-    }
+    functions.retain(|Function { name, .. }| {
+        let deployed = environments.contains_key(name);
+        if !deployed {
+            eprintln!("{name} is left out: it is not on the running stack yet. See: make up");
+        }
+        deployed
+    });
     Ok(environments)
 }
 

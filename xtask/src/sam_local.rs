@@ -35,8 +35,8 @@ pub fn start(settings: &Settings) -> Result<ExitCode> {
     tools::install(settings)?;
     let gateway = docker_gateway()?;
     let template = Template::read(&settings.root)?;
-    let functions = template.functions()?;
-    let environments = environment::deployed(settings, &functions)?;
+    let mut functions = template.functions()?;
+    let environments = environment::deployed(settings, &mut functions)?;
     let folder = settings.home.join("sam-local");
     make_private(&folder)?;
     let (template_file, environment_file) = (folder.join("template.json"), folder.join("environment.json"));
@@ -49,9 +49,7 @@ pub fn start(settings: &Settings) -> Result<ExitCode> {
     let mut sam = settings.tool("sam");
     sam.args(["local", "start-api", "--host", "127.0.0.1", "--warm-containers", "LAZY", "--skip-pull-image", "--port"])
         .arg(port(PORT_VARIABLE, DEFAULT_PORT)?.to_string())
-        .args(["--add-host", &format!("{HOST}:host-gateway"), "--parameter-overrides"])
-        .arg(format!("Architecture={}", build::architecture()))
-        .arg("--template")
+        .args(["--add-host", &format!("{HOST}:host-gateway"), "--template"])
         .arg(template_file)
         .arg("--env-vars")
         .arg(environment_file);
@@ -59,8 +57,8 @@ pub fn start(settings: &Settings) -> Result<ExitCode> {
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The template with its functions where they were built, and with one variable more: where the emulator
-/// is, which a function on AWS does not need to be told.
+/// The template with its functions where and for what they were built, and with one variable more: where
+/// the emulator is, which a function on AWS does not need to be told.
 fn local(settings: &Settings, template: &Template, functions: &[Function]) -> Result<Value> {
     let mut document = template.document.clone();
     let resources = document["Resources"].as_object_mut().context("template.yaml has no resources")?;
@@ -79,6 +77,7 @@ fn local(settings: &Settings, template: &Template, functions: &[Function]) -> Re
         }
         properties.insert("CodeUri".into(), json!(code));
     }
+    document["Parameters"]["Architecture"]["Default"] = json!(build::architecture());
     let globals = &mut document["Globals"]["Function"]["Environment"]["Variables"];
     globals.as_object_mut().context("template.yaml has no global variables")?.insert(ENDPOINT.into(), json!(""));
     Ok(document)

@@ -19,8 +19,8 @@ const DEFAULT_PORT: u16 = 9000;
 pub fn watch(settings: &Settings) -> Result<()> {
     emulator::must_run(settings)?;
     tools::install(settings)?;
-    let functions = Template::read(&settings.root)?.functions()?;
-    let environment = environment::keep(settings, &environment::deployed(settings, &functions)?)?;
+    let mut functions = Template::read(&settings.root)?.functions()?;
+    let environment = environment::keep(settings, &environment::deployed(settings, &mut functions)?)?;
     let configuration = environment::folder(settings).join("CargoLambda.toml");
     fs::write(&configuration, router(&functions))?;
     let port = port(PORT_VARIABLE, DEFAULT_PORT)?;
@@ -70,6 +70,29 @@ mod tests {
     use samples::{Route, Source};
 
     use super::*;
+
+    #[test]
+    fn the_router_has_every_route_of_the_template() {
+        let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+        let router = router(&Template::read(root).unwrap().functions().unwrap());
+        let template = fs::read_to_string(root.join("template.yaml")).unwrap();
+        let routes = template.lines().filter_map(|line| line.split_once("Method: ")?.1.split_once(", Path: '"));
+        let mut routes: Vec<_> = routes
+            .map(|(method, path)| {
+                let path = path.split('\'').next().unwrap();
+                format!("path = \"{path}\"\nmethods = [\"{method}\"]")
+            })
+            .collect();
+        let mut routed: Vec<_> = router
+            .split("[[watch.router]]\n")
+            .skip(1)
+            .map(|entry| entry.split_once("\nfunction").unwrap().0.to_owned())
+            .collect();
+        routes.sort();
+        routed.sort();
+        assert!(routes.len() > 100, "{}", routes.len());
+        assert_eq!(routed, routes);
+    }
 
     #[test]
     fn the_router_has_the_routes_of_the_functions_and_no_other() {

@@ -20,7 +20,7 @@ pub fn router(table: Table) -> Router {
     routes(PATHS, delete(delete_user)).with_state(table)
 }
 
-/// `DELETE /api/users/{id}`: remove a profile; its account can no longer sign in.
+/// `DELETE /api/users/{id}`: remove a profile; its account can no longer sign in. The last admin stays.
 #[utoipa::path(
     delete,
     path = shared::openapi::at(PATHS),
