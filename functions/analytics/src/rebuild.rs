@@ -301,3 +301,24 @@ pub async fn remove(table: &Table, model: Model) -> Result<usize, RebuildError> 
     models.save(table).await?;
     Ok(removed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn amounts(paid: i128, payments: i128) -> Amounts {
+        [("paid", paid), ("payments", payments)].into()
+    }
+
+    #[test]
+    fn what_came_between_two_readings_is_no_difference_and_what_is_outside_of_them_is() {
+        let (before, after, none) = (amounts(1_000, 2), amounts(1_500, 3), Amounts::new());
+        for alike in [&before, &after, &amounts(1_200, 2)] {
+            assert_eq!(outside(alike, (&before, &after)), none);
+        }
+        assert_eq!(outside(&amounts(500, 1), (&before, &after)), amounts(-500, -1));
+        assert_eq!(outside(&amounts(1_500, 4), (&before, &after)), [("payments", 1)].into());
+        assert_eq!(outside(&none, (&before, &before)), amounts(-1_000, -2));
+        assert_eq!(outside(&before, (&none, &none)), before);
+    }
+}

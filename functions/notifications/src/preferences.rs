@@ -312,16 +312,21 @@ mod tests {
 
         #[test]
         fn quiet_hours_end_at_the_first_minute_at_which_the_users_clock_shows_none(
-            minute in minutes(), from in 0u32..1440, until in 0u32..1440,
+            minute in minutes(), from in 0u32..1440, until in 0u32..1440, soon in prop::option::of(0u32..70),
             zone in prop::sample::select(vec!["UTC", "Europe/Zurich", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu"]),
         ) {
+            let shown = |minute: i64| {
+                let local = zone.parse::<TimeZone>().unwrap().local(Timestamp::from_unix_millis(NEW_YEAR + minute * 60_000));
+                local.hour() * 60 + local.minute()
+            };
+            // Often they end soon.
+            let until = soon.map_or(until, |by| (shown(minute) + by) % 1440);
             prop_assume!(from != until);
             let text = |minute: u32| format!("{:02}:{:02}", minute / 60, minute % 60);
             let preferences = quiet(zone, &text(from), &text(until));
             let at = |minute: i64| Timestamp::from_unix_millis(NEW_YEAR + minute * 60_000);
             let is_quiet = |minute: i64| {
-                let local = preferences.time_zone.local(at(minute)).time();
-                let shown = local.hour() * 60 + local.minute();
+                let shown = shown(minute);
                 if from < until { (from..until).contains(&shown) } else { shown >= from || shown < until }
             };
             let end = (minute..minute + 52 * 60).find(|minute| !is_quiet(*minute)).unwrap();
