@@ -56,7 +56,8 @@ async fn event_of(log: &Client, order: &str) -> Result<Attributes> {
     let events = log
         .scan()
         .table_name(TABLE)
-        .filter_expression("begins_with(pk, :event) AND aggregate = :order AND event_type = :created");
+        .filter_expression("begins_with(pk, :event) AND #aggregate = :order AND event_type = :created")
+        .expression_attribute_names("#aggregate", "aggregate");
     let values = [(":event", "EVENT#"), (":order", &format!("Order:{order}")), (":created", "order.created")];
     let values = values.map(|(name, value)| (name.to_owned(), text(value)));
     let events = events.set_expression_attribute_values(Some(values.into()));
