@@ -104,7 +104,7 @@ async fn a_delivery_is_not_begun_that_the_provider_could_outlast() {
     let sent = world.sent(&message("Hi")).await.body;
     let office = Office::of(world, vec![]);
     let (provider, platform) = (office.provider.clone(), office.world.platform.clone());
-    let payload = SAMPLES.text("notifications-on-requests").replace("900719925474", &sent["id"].to_string());
+    let payload = about(&SAMPLES.text("notifications-on-requests"), &sent["id"].to_string());
     let function = consumer::messages_recorded(office.handler(), Failures::new(platform));
     for (seconds, asked) in [(10, 0), (20, 1)] {
         let mut context = lambda_runtime::Context::default();
