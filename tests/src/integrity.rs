@@ -99,12 +99,18 @@ impl fmt::Display for Findings {
     }
 }
 
-/// Checks until everything is as it should be, or for as long as events may take.
+/// Checks until everything is as it should be, or nothing has become less in the queues for as long as
+/// events may take.
 pub async fn check(stack: &Stack, accepted: &[Accepted], patience: Duration) -> Result<Findings> {
-    let (checker, started) = (Checker::new(stack).await?, Instant::now());
+    let checker = Checker::new(stack).await?;
+    let (mut least, mut progress) = (u64::MAX, Instant::now());
     loop {
         let findings = checker.check(accepted).await?;
-        if findings.are_sound() || started.elapsed() > patience {
+        let waiting = findings.waiting.values().sum();
+        if waiting < least {
+            (least, progress) = (waiting, Instant::now());
+        }
+        if findings.are_sound() || progress.elapsed() > patience || patience.is_zero() {
             return Ok(findings);
         }
         sleep(Duration::from_secs(2)).await;
