@@ -9,9 +9,11 @@ Environment: QUAYSIDE_EMULATOR_PORT, QUAYSIDE_API_PORT, QUAYSIDE_STACK, and Mini
 import asyncio
 import copy
 import json
+import logging
 import os
 import signal
 import socketserver
+import threading
 
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
@@ -34,6 +36,7 @@ BACKLOG = 4096
 REQUESTS_AT_ONCE = asyncio.Semaphore(16)
 DRAIN_SECONDS = 1.5
 STACK = os.environ.get("QUAYSIDE_STACK", "local")
+log = logging.getLogger("quayside")
 
 NOT_DEPLOYED = json.dumps({
     "type": "about:blank",
@@ -141,6 +144,30 @@ def authorize_source_queues():
     iam_actions._param = param_or_source
 
 
+def read_streams_beside_queues():
+    """Has MiniStack hand out the batches of queues while it waits for the functions that read streams.
+
+    By itself one thread does both, and each relay's invocation holds up all queues.
+    """
+    read, due = lambda_svc._poll_dynamodb_streams, threading.Event()
+
+    def read_when_due():
+        while due.wait():
+            due.clear()
+            try:
+                while read():
+                    pass
+            except Exception:
+                log.exception("a stream could not be read")
+
+    def ask():
+        due.set()
+        return False
+
+    lambda_svc._poll_dynamodb_streams = ask
+    threading.Thread(target=read_when_due, daemon=True).start()
+
+
 def answer_functions_at_once():
     """Has the Runtime API send its answers without Nagle's delay, 40 ms for each call."""
     socketserver.StreamRequestHandler.disable_nagle_algorithm = True
@@ -163,6 +190,7 @@ def main():
     authorize_source_queues()
     enforce_sender()
     answer_with_gateway_responses()
+    read_streams_beside_queues()
     answer_functions_at_once()
     config = Config()
     config.bind = [f"{HOST}:{EMULATOR_PORT}", f"{HOST}:{API_PORT}"]

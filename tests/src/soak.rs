@@ -2,13 +2,18 @@
 //! consumer is poisoned.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
+use aws_sdk_sqs::types::QueueAttributeName;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use shared::aws;
 use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
 
@@ -21,6 +26,11 @@ use crate::{
 
 /// Customers at the same time: the emulator has no more throughput for more.
 const CUSTOMERS: usize = 8;
+/// The queue that every event passes.
+const LOG_QUEUE: &str = "local-events-on-all-events";
+/// While more events wait there, nobody asks for anything new: so the customers are as fast as the
+/// emulator can follow.
+const BACKLOG: u64 = 200;
 /// How long a request is repeated before the soak is given up.
 const PATIENCE: Duration = Duration::from_secs(120);
 const BETWEEN_KILLS: Duration = Duration::from_secs(3);
@@ -48,11 +58,19 @@ pub struct Soak {
 }
 
 #[derive(Default)]
-struct Log(Mutex<Soak>);
+struct Log {
+    soak: Mutex<Soak>,
+    /// Events that wait to be logged.
+    backlog: AtomicU64,
+}
 
 impl Log {
     fn note(&self, change: impl FnOnce(&mut Soak)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.soak.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn is_behind(&self) -> bool {
+        self.backlog.load(Ordering::Relaxed) > BACKLOG
     }
 }
 
@@ -64,12 +82,13 @@ pub async fn run(stack: &Stack, duration: Duration) -> Result<Soak> {
     let customers = (0..CUSTOMERS).map(|_| customer(stack, &log, until));
     tokio::try_join!(
         futures::future::try_join_all(customers),
+        watch_backlog(&log, until),
         kill_functions(&log, until),
         away("the bus", &RELAYS, Restriction::Take("events:PutEvents"), at(0.2), at(0.3)),
         away("the poisoned consumer", &[POISONED], Restriction::Take("dynamodb:GetItem"), at(0.4), at(0.5)),
         away("the bus", &RELAYS, Restriction::Take("events:PutEvents"), at(0.6), at(0.7)),
     )?;
-    Ok(log.0.into_inner().unwrap_or_else(PoisonError::into_inner))
+    Ok(log.soak.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Takes something from these functions for a while.
@@ -80,6 +99,20 @@ async fn away(what: &str, functions: &[&str], taken: Restriction<'_>, from: Inst
     sleep_until(until).await;
     restricted.restore()?;
     println!("▸ {what} is back");
+    Ok(())
+}
+
+async fn watch_backlog(log: &Log, until: Instant) -> Result<()> {
+    let sqs = aws_sdk_sqs::Client::new(&aws::sdk_config()?);
+    let url = sqs.get_queue_url().queue_name(LOG_QUEUE).send().await?.queue_url.context("a queue without a URL")?;
+    while Instant::now() < until {
+        let asked =
+            sqs.get_queue_attributes().queue_url(&url).attribute_names(QueueAttributeName::ApproximateNumberOfMessages);
+        let depth = asked.send().await?.attributes.unwrap_or_default();
+        let depth = depth.values().next().and_then(|depth| depth.parse().ok()).unwrap_or(0);
+        log.backlog.store(depth, Ordering::Relaxed);
+        sleep(Duration::from_millis(500)).await;
+    }
     Ok(())
 }
 
@@ -102,6 +135,10 @@ async fn customer(stack: &Stack, log: &Log, until: Instant) -> Result<()> {
     let (mut session, mut user_id) = newcomer(stack, log).await?;
     let mut unpaid: Vec<String> = Vec::new();
     while Instant::now() < until {
+        if log.is_behind() {
+            sleep(Duration::from_millis(200)).await;
+            continue;
+        }
         let visit = Visit { session: &session, log };
         match random() % 10 {
             0..=3 => unpaid.extend(visit.order(user_id).await?),
