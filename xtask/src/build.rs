@@ -71,7 +71,8 @@ fn is_of_package(name: &str) -> bool {
     name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") || name == "CARGO"
 }
 
-fn services(settings: &Settings) -> Result<Vec<String>> {
+/// The names of the services.
+pub fn services(settings: &Settings) -> Result<Vec<String>> {
     let entries = fs::read_dir(settings.root.join(SERVICES)).context("the services' folder cannot be read")?;
     let mut names =
         entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect::<Result<Vec<_>>>()?;

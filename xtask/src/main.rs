@@ -35,6 +35,8 @@ struct Arguments {
 enum Command {
     /// Build everything, start the embedded emulator, deploy, load the demo data.
     Up,
+    /// Build every function.
+    Build,
     /// Stop the local stack; its data stays.
     Down,
     /// Stop the local stack and forget its data.
@@ -162,6 +164,7 @@ fn run(command: Command) -> Result<ExitCode> {
     let settings = Settings::of_developer()?;
     match command {
         Command::Up => stack::up(&settings)?,
+        Command::Build => stack::prepare(&settings)?,
         Command::Down => stack::down(&settings)?,
         Command::Reset => stack::reset(&settings)?,
         Command::RotateSigningKey => stack::rotate_signing_key(&settings)?,

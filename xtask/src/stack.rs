@@ -51,7 +51,8 @@ pub fn rebuild_analytics(settings: &Settings) -> Result<()> {
     Ok(())
 }
 
-fn prepare(settings: &Settings) -> Result<()> {
+/// Installs the tools, and builds every function.
+pub fn prepare(settings: &Settings) -> Result<()> {
     tools::check_compiler()?;
     tools::install(settings)?;
     step("Building the functions (the first time takes minutes)", || build::functions(settings))
