@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tracing::Instrument;
 use uuid::Uuid;
 
-pub use self::batch::{BatchConsumer, Group, batches, batches_recorded, handle_batch};
+pub use self::batch::{BatchConsumer, Group, batches, batches_recorded, deliver_batch, handle_batch};
 use crate::{
     client::ClientError,
     context::Context,
@@ -138,13 +138,22 @@ impl Item for InboxItem {
     const TYPE: &'static str = "inbox";
 
     fn key(&self) -> Key {
-        let pk = format!("INBOX#{}#{}", self.consumer, self.event_id);
-        Key::new(self.rebuild.as_ref().map_or(pk.clone(), |rebuild| format!("{pk}#{rebuild}")), "INBOX")
+        record_key(&self.consumer, self.event_id, self.rebuild.as_deref())
     }
 
     fn expires_at(&self) -> Option<Timestamp> {
         Some(self.handled_at.plus(INBOX_RETENTION))
     }
+}
+
+fn record_key(consumer: &str, event_id: Uuid, rebuild: Option<&str>) -> Key {
+    let pk = format!("INBOX#{consumer}#{event_id}");
+    Key::new(rebuild.map_or(pk.clone(), |rebuild| format!("{pk}#{rebuild}")), "INBOX")
+}
+
+/// The key of the record that a delivery was handled.
+fn inbox_key(delivery: &Delivery) -> Key {
+    record_key(delivery.consumer, delivery.event.id, delivery.rebuild.as_deref())
 }
 
 impl Transaction {

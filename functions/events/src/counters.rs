@@ -1,10 +1,10 @@
 //! How many events were logged, counted in the transactions that log them.
 //!
-//! Every counter is the sum of 32 items, and a transaction adds to one of them at random: no item is
-//! hot, and two transactions seldom meet at one. The items are in 8 partitions, so that the figures
+//! Every counter is the sum of 32 items, and a transaction adds to one of them at random, once for all
+//! the events that it logs: no item is hot, and two transactions seldom meet at one. The items are in 8 partitions, so that the figures
 //! are 8 Queries.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures::future::try_join_all;
@@ -66,25 +66,36 @@ pub(crate) fn minute_of(moment: Timestamp) -> Timestamp {
     Timestamp::from_unix_millis(millis - millis.rem_euclid(60_000))
 }
 
-/// What logging this event adds to the counters.
-pub(crate) fn counted(entry: &LoggedEvent) -> [Update; 2] {
+/// What logging these events adds to the counters: one update for each that they touch.
+pub(crate) fn counted(entries: &[LoggedEvent]) -> Vec<Update> {
     let slot = Uuid::new_v4().as_bytes()[0] % (PARTITIONS * SLOTS);
-    let minute = minute_of(entry.logged_at);
-    let total = Count::Total { service: entry.service.clone(), event_type: entry.event_type.clone(), slot, count: 1 };
-    let expires = minute.plus(MINUTE_RETENTION).unix_seconds();
-    let add = |count: &Count| {
-        Update::anyway(Count::TYPE, count.key())
-            .set("type", text(Count::TYPE))
-            .set("schema", number(Count::SCHEMA))
-            .set("slot", number(slot))
-            .add("count", 1)
-    };
-    [
-        add(&total).set("service", text(&entry.service)).set("event_type", text(&entry.event_type)),
-        add(&Count::Minute { minute, slot, count: 1 })
-            .set("minute", text(&minute.to_string()))
-            .set("ttl", number(expires)),
-    ]
+    let (mut totals, mut minutes) = (BTreeMap::new(), BTreeMap::new());
+    for entry in entries {
+        *totals.entry((&*entry.service, &*entry.event_type)).or_insert(0) += 1;
+        *minutes.entry(minute_of(entry.logged_at)).or_insert(0) += 1;
+    }
+    let totals = totals.into_iter().map(|((service, event_type), count)| total(service, event_type, slot, count));
+    totals.chain(minutes.into_iter().map(|(start, count)| minute(start, slot, count))).collect()
+}
+
+fn total(service: &str, event_type: &str, slot: u8, count: u32) -> Update {
+    let total = Count::Total { service: service.to_owned(), event_type: event_type.to_owned(), slot, count: 0 };
+    add(&total, slot, count).set("service", text(service)).set("event_type", text(event_type))
+}
+
+fn minute(start: Timestamp, slot: u8, count: u32) -> Update {
+    let expires = start.plus(MINUTE_RETENTION).unix_seconds();
+    add(&Count::Minute { minute: start, slot, count: 0 }, slot, count)
+        .set("minute", text(&start.to_string()))
+        .set("ttl", number(expires))
+}
+
+fn add(counter: &Count, slot: u8, count: u32) -> Update {
+    Update::anyway(Count::TYPE, counter.key())
+        .set("type", text(Count::TYPE))
+        .set("schema", number(Count::SCHEMA))
+        .set("slot", number(slot))
+        .add("count", i64::from(count))
 }
 
 fn text(value: &str) -> AttributeValue {

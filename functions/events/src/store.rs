@@ -28,7 +28,7 @@ impl Item for LoggedEvent {
     const TYPE: &'static str = "event";
 
     fn key(&self) -> Key {
-        Key::new(format!("EVENT#{}", self.event_id), "EVENT")
+        key_of(self.event_id)
     }
 
     fn indexes(&self) -> Indexes {
@@ -38,6 +38,11 @@ impl Item for LoggedEvent {
     fn expires_at(&self) -> Option<Timestamp> {
         self.kept_until
     }
+}
+
+/// The key of the item that an event is logged by.
+pub fn key_of(event_id: Uuid) -> Key {
+    Key::new(format!("EVENT#{event_id}"), "EVENT")
 }
 
 impl LoggedEvent {
@@ -93,12 +98,18 @@ fn correlation_list(correlation_id: &str) -> String {
     format!("CORRELATION#{correlation_id}")
 }
 
-/// Logs an event and counts it, unless it was logged before: then the check labelled with the item's
-/// type fails, and nothing is written.
-pub async fn log(table: &Table, entry: &LoggedEvent) -> Result<(), TableError> {
-    let [total, minute] = counters::counted(entry);
-    let transaction = Transaction::new().insert(entry).upsert(&ListedEvent(entry.clone()));
-    table.commit(transaction.update(total).update(minute)).await
+/// Events that fit into one transaction, of the hundred items that one may write: two items for each,
+/// at worst a counter of its own for each, and those of two minutes.
+pub const AT_ONCE: usize = 32;
+
+/// Logs events and counts them, in one transaction, unless one of them was logged before: then the
+/// check of its own item fails, and nothing is written.
+pub async fn log(table: &Table, entries: &[LoggedEvent]) -> Result<(), TableError> {
+    let written = entries
+        .iter()
+        .fold(Transaction::new(), |transaction, entry| transaction.insert(entry).upsert(&ListedEvent(entry.clone())));
+    let counted = counters::counted(entries).into_iter().fold(written, Transaction::update);
+    table.commit(counted).await
 }
 
 /// The events that a filter asks for, newest first: four Queries a page, whatever the filter and

@@ -11,15 +11,14 @@ use async_trait::async_trait;
 use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
 use futures::future::join_all;
 use lambda_runtime::LambdaEvent;
-use uuid::Uuid;
 
-use super::{ConsumerError, Delivery, InboxItem, Outcome, TOO_LATE, begins_by, unwrapped};
+use super::{BusMessage, ConsumerError, Delivery, Outcome, TOO_LATE, begins_by, inbox_key, unwrapped};
 use crate::{
     event::Envelope,
     failure::{FailureRecord, Failures},
     retry::{Race, backoff},
     runtime::{self, BatchItemFailure, BatchResponse},
-    table::{Item, TableError},
+    table::{Key, TableError},
     telemetry,
     time::Timestamp,
 };
@@ -39,13 +38,19 @@ pub trait BatchConsumer: Send + Sync {
     /// The most events that are handed to [`BatchConsumer::handle`] at once.
     fn limit(&self) -> usize;
 
+    /// The key of the item whose being there tells that a delivery was handled before: its inbox
+    /// record's, unless the effect itself can only be had once.
+    fn once_key(&self, delivery: &Delivery) -> Key {
+        inbox_key(delivery)
+    }
+
     /// Which other events an event is applied together with.
     fn group(&self, event: &Envelope) -> Result<Group, ConsumerError>;
 
     /// Applies events of one group, none of them twice in the call.
     ///
-    /// Commits one transaction with [`Transaction::once`](crate::table::Transaction::once) in it for
-    /// each. When a condition of it fails, `handle` is called again, without the events that were
+    /// Commits one transaction with [`Transaction::once`](crate::table::Transaction::once), or the
+    /// insert of its [`BatchConsumer::once_key`], in it for each. When a condition of it fails, `handle` is called again, without the events that were
     /// handled before, so it must read what it decides on anew each time.
     async fn handle(&self, deliveries: &[Delivery]) -> Result<(), ConsumerError>;
 }
@@ -59,14 +64,9 @@ pub struct Group {
 }
 
 /// What became of each delivery. A failure is that of its whole group.
-type Outcomes = Vec<(InboxId, Result<Outcome, Arc<ConsumerError>>)>;
-
-/// What a delivery and its repetitions have in common: the event, and the rebuild it is replayed for.
-type InboxId = (Uuid, Option<String>);
-
-fn inbox_id(delivery: &Delivery) -> InboxId {
-    (delivery.event.id, delivery.rebuild.clone())
-}
+///
+/// A delivery and its repetitions have their [`BatchConsumer::once_key`] in common.
+type Outcomes = Vec<(Key, Result<Outcome, Arc<ConsumerError>>)>;
 
 /// A consumer as a function that takes SQS batches of events from the bus.
 ///
@@ -127,28 +127,37 @@ pub async fn handle_batch(
     handle_until(consumer, deliveries, None).await
 }
 
+/// [`handle_batch`], of events as the bus delivers them.
+pub async fn deliver_batch(
+    consumer: &dyn BatchConsumer,
+    messages: Vec<BusMessage>,
+) -> Vec<Result<Outcome, Arc<ConsumerError>>> {
+    let deliveries = messages.into_iter().map(|message| message.deliver(consumer.name())).collect();
+    handle_until(consumer, deliveries, None).await
+}
+
 /// Begins no lane after this moment, in milliseconds since the Unix epoch.
 async fn handle_until(
     consumer: &dyn BatchConsumer,
     deliveries: Vec<Delivery>,
     begins_by: Option<i64>,
 ) -> Vec<Result<Outcome, Arc<ConsumerError>>> {
-    let ids: Vec<InboxId> = deliveries.iter().map(inbox_id).collect();
+    let keys: Vec<Key> = deliveries.iter().map(|delivery| consumer.once_key(delivery)).collect();
     let oldest = deliveries.iter().map(|delivery| delivery.event.occurred_at).min();
     let outcomes = outcomes(consumer, deliveries, begins_by).await;
     let mut seen = HashSet::new();
-    let answers: Vec<_> = ids.iter().map(|id| answer(&outcomes, id, seen.insert(id))).collect();
+    let answers: Vec<_> = keys.iter().map(|key| answer(&outcomes, key, seen.insert(key))).collect();
     telemetry::batch_handled(oldest, &answers);
     answers
 }
 
 /// The outcome of one delivery; a second one of the same event in the batch was a repetition.
 fn answer(
-    outcomes: &HashMap<InboxId, Result<Outcome, Arc<ConsumerError>>>,
-    id: &InboxId,
+    outcomes: &HashMap<Key, Result<Outcome, Arc<ConsumerError>>>,
+    key: &Key,
     first: bool,
 ) -> Result<Outcome, Arc<ConsumerError>> {
-    match outcomes.get(id) {
+    match outcomes.get(key) {
         Some(Ok(_)) if !first => Ok(Outcome::Duplicate),
         Some(outcome) => outcome.clone(),
         None => Err(Arc::new(ConsumerError::Rejected("no time is left for this event".into()))),
@@ -159,15 +168,15 @@ async fn outcomes(
     consumer: &dyn BatchConsumer,
     deliveries: Vec<Delivery>,
     begins_by: Option<i64>,
-) -> HashMap<InboxId, Result<Outcome, Arc<ConsumerError>>> {
+) -> HashMap<Key, Result<Outcome, Arc<ConsumerError>>> {
     let mut outcomes = HashMap::new();
     let mut lanes: BTreeMap<String, BTreeMap<String, Vec<Delivery>>> = BTreeMap::new();
     let mut seen = HashSet::new();
-    for delivery in deliveries.into_iter().filter(|delivery| seen.insert(inbox_id(delivery))) {
+    for delivery in deliveries.into_iter().filter(|delivery| seen.insert(consumer.once_key(delivery))) {
         match consumer.group(&delivery.event) {
             Ok(Group { lane, name }) => lanes.entry(lane).or_default().entry(name).or_default().push(delivery),
             Err(error) => {
-                outcomes.insert(inbox_id(&delivery), Err(Arc::new(error)));
+                outcomes.insert(consumer.once_key(&delivery), Err(Arc::new(error)));
             }
         }
     }
@@ -199,17 +208,18 @@ async fn handle_group(consumer: &dyn BatchConsumer, mut deliveries: Vec<Delivery
     while !deliveries.is_empty() && in_time() {
         match consumer.handle(&deliveries).await {
             Ok(()) => {
-                outcomes.extend(deliveries.iter().map(|delivery| (inbox_id(delivery), Ok(Outcome::Handled))));
+                outcomes.extend(deliveries.iter().map(|delivery| (consumer.once_key(delivery), Ok(Outcome::Handled))));
                 break;
             }
             Err(error) if error.is_race() && race < RACE_ATTEMPTS => {
-                let before = handled_before(&error);
-                deliveries.retain(|delivery| !before.contains(&inbox_id(delivery)));
+                let (before, left): (Vec<_>, Vec<_>) =
+                    deliveries.into_iter().partition(|delivery| was_there(&error, &consumer.once_key(delivery)));
+                deliveries = left;
                 if before.is_empty() {
                     tokio::time::sleep(backoff(RACE_BACKOFF, race)).await;
                     race += 1;
                 }
-                outcomes.extend(before.into_iter().map(|id| (id, Ok(Outcome::Duplicate))));
+                outcomes.extend(before.iter().map(|delivery| (consumer.once_key(delivery), Ok(Outcome::Duplicate))));
             }
             Err(error) if deliveries.len() > 1 && !concerns_all(&error) => {
                 for delivery in deliveries {
@@ -219,7 +229,7 @@ async fn handle_group(consumer: &dyn BatchConsumer, mut deliveries: Vec<Delivery
             }
             Err(error) => {
                 let error = Arc::new(error);
-                outcomes.extend(deliveries.iter().map(|delivery| (inbox_id(delivery), Err(error.clone()))));
+                outcomes.extend(deliveries.iter().map(|delivery| (consumer.once_key(delivery), Err(error.clone()))));
                 break;
             }
         }
@@ -236,12 +246,7 @@ fn concerns_all(error: &ConsumerError) -> bool {
     }
 }
 
-/// The events whose inbox records were there already.
-fn handled_before(error: &ConsumerError) -> Vec<InboxId> {
-    let ConsumerError::Table(error) = error else { return Vec::new() };
-    let checks = error.failed_checks().iter().filter(|check| check.label == InboxItem::TYPE);
-    checks
-        .filter_map(|check| check.existing::<InboxItem>().ok().flatten())
-        .map(|item| (item.event_id, item.rebuild))
-        .collect()
+/// Whether a write failed because an item of this key was there already.
+fn was_there(error: &ConsumerError, key: &Key) -> bool {
+    matches!(error, ConsumerError::Table(error) if error.failed_checks().iter().any(|check| check.is_of(key)))
 }

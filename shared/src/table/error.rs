@@ -3,7 +3,7 @@ use std::{error::Error, fmt};
 use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 
 use super::{
-    Item,
+    Item, Key,
     item::{Attributes, from_attributes},
 };
 use crate::retry::Race;
@@ -35,6 +35,15 @@ pub struct FailedCheck {
 }
 
 impl FailedCheck {
+    /// Whether the stored item that the condition did not hold for has this key.
+    pub(crate) fn is_of(&self, key: &Key) -> bool {
+        let has = |name: &str, text: &String| {
+            let stored = self.existing.as_ref().and_then(|attributes| attributes.get(name));
+            stored.and_then(|value| value.as_s().ok()) == Some(text)
+        };
+        has("pk", &key.pk) && has("sk", &key.sk)
+    }
+
     /// The stored item that the condition did not hold for; `None` when there is none.
     ///
     /// # Errors

@@ -67,7 +67,7 @@ fn shop() -> Shop {
 async fn logged(table: &Table, event: &Envelope) {
     let log = AllEvents { table: table.clone(), retention: None };
     let message = BusMessage { source: "quayside.payments".into(), detail: event.clone(), rebuild: None };
-    consumer::deliver(&log, message).await.unwrap();
+    consumer::deliver_batch(&log, vec![message]).await.remove(0).unwrap();
 }
 
 impl Shop {

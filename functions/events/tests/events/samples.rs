@@ -40,7 +40,7 @@ async fn the_log_takes_its_sample_event_and_refuses_what_is_none() {
     broken["body"] = json!(r#"{"source":"quayside.orders","detail":{"type":"order.created"}}"#);
     batch["Records"].as_array_mut().unwrap().push(broken);
     let consumer = events::consumers::all_events::AllEvents { table: log.table.clone(), retention: None };
-    let answer = consumer::function(consumer).invoke(LambdaEvent::new(batch, lambda_runtime::Context::default())).await;
+    let answer = consumer::batches(consumer).invoke(LambdaEvent::new(batch, lambda_runtime::Context::default())).await;
     assert_eq!(answer.unwrap(), json!({"batchItemFailures": [{"itemIdentifier": "broken"}]}));
     let listed = log.list("aggregate=Order:42").await;
     assert_eq!((&listed[0]["data"]["total"], &listed[0]["service"]), (&json!(2999.97), &json!("orders")));

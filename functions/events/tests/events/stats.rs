@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use testing::{Api, Fault};
 use tokio::time::Instant;
 
-use crate::world::{FakeQueues, Log, Trouble, event, name};
+use crate::world::{FakeQueues, Log, Trouble, event, name, totals};
 
 fn queues() -> FakeQueues {
     FakeQueues::with(&[("orders-on-user-events", json!({})), ("users-on-account-events", json!({}))])
@@ -63,9 +63,7 @@ async fn no_counter_takes_all_the_writes() {
     for second in 0..320 {
         log.deliver("orders", &event(second, "order.created", 1)).await;
     }
-    let items = log.database.items(&log.table);
-    let counters = items.iter().filter(|item| item["sk"]["S"].as_str().unwrap().starts_with("TOTAL#"));
-    let counts: Vec<u64> = counters.map(|item| item["count"]["N"].as_str().unwrap().parse().unwrap()).collect();
+    let counts = totals(&log.database.items(&log.table));
     assert_eq!(counts.iter().sum::<u64>(), 320);
     assert!(counts.len() > 25, "{} items for 32 slots", counts.len());
     assert!(counts.iter().all(|count| *count < 40), "{counts:?}");

@@ -17,7 +17,7 @@ use events::{
 };
 use serde_json::{Value, json};
 use shared::{
-    consumer::{self, BusMessage, Outcome},
+    consumer::{self, BusMessage, ConsumerError, Outcome},
     event::Envelope,
     table::Table,
     time::Timestamp,
@@ -67,7 +67,15 @@ impl Log {
     }
 
     pub async fn deliver(&self, service: &str, event: &Envelope) -> Outcome {
-        consumer::deliver(&self.consumer, from(service, event)).await.unwrap()
+        self.deliver_all(vec![from(service, event)]).await.remove(0)
+    }
+
+    pub async fn deliver_all(&self, messages: Vec<BusMessage>) -> Vec<Outcome> {
+        self.try_to_deliver(messages).await.into_iter().map(Result::unwrap).collect()
+    }
+
+    pub async fn try_to_deliver(&self, messages: Vec<BusMessage>) -> Vec<Result<Outcome, Arc<ConsumerError>>> {
+        consumer::deliver_batch(&self.consumer, messages).await
     }
 
     pub fn api(&self) -> Api {
@@ -93,6 +101,22 @@ impl Log {
             }
         }
     }
+}
+
+/// Messages in batches of these sizes, over and over.
+pub fn batches<'a>(messages: &'a [BusMessage], sizes: &'a [usize]) -> impl Iterator<Item = Vec<BusMessage>> + 'a {
+    let mut rest = messages;
+    sizes.iter().cycle().map_while(move |size| {
+        let batch;
+        (batch, rest) = rest.split_at((*size).min(rest.len()));
+        (!batch.is_empty()).then(|| batch.to_vec())
+    })
+}
+
+/// The counts in the items that add up to how many events there were.
+pub fn totals<'a>(items: impl IntoIterator<Item = &'a Value>) -> Vec<u64> {
+    let totals = items.into_iter().filter(|item| item["sk"]["S"].as_str().unwrap().starts_with("TOTAL#"));
+    totals.map(|item| item["count"]["N"].as_str().unwrap().parse().unwrap()).collect()
 }
 
 pub fn ids<'a>(events: impl IntoIterator<Item = &'a Value>) -> Vec<String> {
