@@ -6,13 +6,13 @@ use std::{collections::HashMap, time::Duration};
 
 use anyhow::Result;
 use aws_sdk_dynamodb::{Client, types::AttributeValue};
-use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
+use aws_sdk_sqs::types::{Message, SendMessageBatchRequestEntry};
 use e2e::{
-    Session, Stack,
+    Session, Stack, dead_letters,
     integrity::{self, Accepted, Attributes, Findings},
     resilience,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// A stack at a quiet moment, and an event in its log.
@@ -24,11 +24,13 @@ struct Planting {
 }
 
 const LOG: &str = "local-events";
+const ORDERS: &str = "local-orders";
 const DEAD_LETTERS: &str = "local-products-on-order-events-dlq";
 /// More than `events-dead-letters` shows at once.
 const SILENT_LETTERS: usize = 120;
 /// What a message says that a test has sent.
 const PLANTED: &str = "planted";
+const REPUBLISH: [&str; 5] = ["republish", "--service", "orders", "--since", "2026-01-01T00:00:00Z"];
 const PATIENCE: Duration = Duration::from_secs(180);
 
 impl Planting {
@@ -74,18 +76,20 @@ impl Planting {
 
     /// Removes the messages that were planted.
     async fn remove_letters(&self) -> Result<()> {
-        let url = self.dead_letters().await?;
-        loop {
-            let received = self.sqs.receive_message().queue_url(&url).max_number_of_messages(10).visibility_timeout(5);
-            let letters = received.send().await?.messages.unwrap_or_default();
-            if letters.is_empty() {
-                return Ok(());
-            }
-            for letter in letters.iter().filter(|letter| letter.body.as_deref() == Some(PLANTED)) {
-                let receipt = letter.receipt_handle.as_deref().unwrap();
-                self.sqs.delete_message().queue_url(&url).receipt_handle(receipt).send().await?;
-            }
-        }
+        let is_planted = |letter: &Message| letter.body.as_deref() == Some(PLANTED);
+        dead_letters::remove(&self.sqs, &self.dead_letters().await?, is_planted).await
+    }
+
+    /// An outbox item that no relay comes to: the stream tells of its insertion when it is none yet.
+    async fn put_unnoticed(&self, item: &Attributes) -> Result<()> {
+        let mut unlike = item.clone();
+        unlike.insert("type".into(), text(PLANTED));
+        self.put(ORDERS, &unlike).await?;
+        let key = ["pk", "sk"].map(|name| (name.to_owned(), item[name].clone()));
+        let update = self.database.update_item().table_name(ORDERS).set_key(Some(key.into()));
+        let update = update.update_expression("SET #type = :type").expression_attribute_names("#type", "type");
+        update.expression_attribute_values(":type", text("outbox")).send().await?;
+        Ok(())
     }
 
     /// The event under another key, as if it had been logged again.
@@ -138,7 +142,7 @@ async fn events_published_again_change_nothing_and_what_is_planted_is_found_and_
     let accepted = [Accepted::new("orders", "order", kept), Accepted::cancelled(cancelled)];
     sound(&stack, &accepted).await?;
 
-    let republished = resilience::operator(&["republish", "--service", "orders", "--since", "2026-01-01T00:00:00Z"])?;
+    let republished = resilience::operator(&REPUBLISH)?;
     assert!(!republished.contains(" 0 "), "{republished}");
     sound(&stack, &accepted).await?;
 
@@ -150,6 +154,7 @@ async fn events_published_again_change_nothing_and_what_is_planted_is_found_and_
     dead_letters_without_a_reason_are_found_however_many_there_are(&planting).await?;
     the_kept_payment_of_a_cancelled_order_is_found(&planting, cancelled).await?;
     wrong_figures_are_found(&planting).await?;
+    an_event_that_no_relay_came_to_is_found_and_brought_back(&planting, kept).await?;
 
     let missing = [Accepted::new("orders", "order", 1_234_567), Accepted::cancelled(kept)];
     let missing = integrity::check(&planting.stack, &missing, Duration::ZERO).await?;
@@ -222,4 +227,39 @@ async fn wrong_figures_are_found(planting: &Planting) -> Result<()> {
     assert_eq!(shown["total_orders"].as_u64(), counted["total_orders"].as_u64().map(|orders| orders + 1));
     assert!(!wrong.are_sound());
     Ok(())
+}
+
+/// An outbox item about an order, and the id of its event, of a type that only the log takes.
+fn outbox_item(event: &Attributes, order: u64) -> Result<(String, Attributes)> {
+    let id = Uuid::now_v7().to_string();
+    let mut envelope: Value = serde_json::from_str(event["envelope"].as_s().unwrap())?;
+    (envelope["id"], envelope["type"]) = (json!(id), json!("order.planted"));
+    let occurred_at = envelope["occurred_at"].as_str().unwrap().to_owned();
+    let item = [
+        ("pk", format!("OUTBOX#Order#{order}")),
+        ("sk", id.clone()),
+        ("type", "outbox".into()),
+        ("event_id", id.clone()),
+        ("event_type", "order.planted".into()),
+        ("aggregate", format!("Order#{order}")),
+        ("envelope", envelope.to_string()),
+        ("occurred_at", occurred_at),
+    ];
+    Ok((id, item.map(|(name, value)| (name.to_owned(), text(&value))).into()))
+}
+
+async fn an_event_that_no_relay_came_to_is_found_and_brought_back(planting: &Planting, order: u64) -> Result<()> {
+    let (id, item) = outbox_item(&planting.event, order)?;
+    let (unreadable_id, mut unreadable) = outbox_item(&planting.event, order)?;
+    unreadable.remove("envelope");
+    planting.put_unnoticed(&item).await?;
+    planting.put_unnoticed(&unreadable).await?;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let unnoticed = planting.find().await;
+    let republished = resilience::operator(&REPUBLISH);
+    planting.delete(ORDERS, &unreadable).await?;
+    assert_eq!(unnoticed?.lost, [id.clone(), unreadable_id.clone()]);
+    let complaint = format!("{:#}", republished.unwrap_err());
+    assert!(complaint.contains(&unreadable_id) && !complaint.contains(&id), "{complaint}");
+    sound(&planting.stack, &[]).await
 }
