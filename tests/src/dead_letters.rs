@@ -1,4 +1,5 @@
-//! Every message of a dead-letter queue, however many there are, and whether it says why it is there.
+//! Every message of a dead-letter queue, however many there are: whether it says why it is there, and
+//! removing it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,6 +49,26 @@ async fn release(sqs: &Client, url: &str, receipts: &[String]) -> Result<()> {
         sqs.change_message_visibility_batch().queue_url(url).set_entries(Some(entries)).send().await?;
     }
     Ok(())
+}
+
+/// Removes those messages of a queue that are meant and nobody else holds.
+pub async fn remove(sqs: &Client, url: &str, is_meant: impl Fn(&Message) -> bool) -> Result<()> {
+    let mut others = Vec::new();
+    loop {
+        let request = sqs.receive_message().queue_url(url).max_number_of_messages(10).wait_time_seconds(1);
+        let messages = request.visibility_timeout(HIDDEN).send().await?.messages.unwrap_or_default();
+        if messages.is_empty() {
+            return release(sqs, url, &others).await;
+        }
+        for message in messages {
+            let receipt = message.receipt_handle.clone().context("a message without a receipt")?;
+            if is_meant(&message) {
+                sqs.delete_message().queue_url(url).receipt_handle(receipt).send().await?;
+            } else {
+                others.push(receipt);
+            }
+        }
+    }
 }
 
 /// The ids of the messages that neither the bus nor a consumer has given a reason for.
