@@ -16,7 +16,7 @@ mod stack;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand, ValueEnum};
 use shared::{auth::Scope, event::Role, id::Id, time::Timestamp};
 
@@ -238,8 +238,10 @@ async fn run(command: Command) -> Result<()> {
             println!("started: {}", service.functions().join(" "));
         }
         Command::Republish { stack, service, since } => {
-            let events = outbox::republish(&Stack::connect(&stack)?, &service, since).await?;
+            let outbox::Republished { events, unreadable } =
+                outbox::republish(&Stack::connect(&stack)?, &service, since).await?;
             println!("published again: {events} events");
+            ensure!(unreadable.is_empty(), "items that cannot be read stay where they are: {}", unreadable.join("; "));
         }
         Command::Init { stack, signing_key, base_url, output } => {
             init::init(&Stack::connect(&stack)?, &signing_key, &base_url, &output).await?;
