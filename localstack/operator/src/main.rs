@@ -42,6 +42,12 @@ enum Command {
         #[arg(long)]
         file: PathBuf,
     },
+    /// Withdraw the key that signed before the present one, as when it has leaked, and print the stack's
+    /// JwtPublicKeys parameter. Deploy with it: whoever has a token of that key refreshes it.
+    RetireSigningKey {
+        #[arg(long)]
+        file: PathBuf,
+    },
     /// Put the signing key into the stack's secret; after a rotation the new one, from now on.
     StoreSigningKey {
         #[arg(long)]
@@ -198,6 +204,11 @@ async fn run(command: Command) -> Result<()> {
         Command::RotateSigningKey { file } => {
             let mut ring = KeyRing::read(&file)?;
             ring.rotate(&file, Timestamp::now())?;
+            println!("{}", ring.public_keys());
+        }
+        Command::RetireSigningKey { file } => {
+            let mut ring = KeyRing::read(&file)?;
+            ring.retire(&file)?;
             println!("{}", ring.public_keys());
         }
         Command::StoreSigningKey { stack, file } => {
