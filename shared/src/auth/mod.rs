@@ -3,6 +3,7 @@
 mod admins;
 mod api_key;
 mod caller;
+mod confirmation;
 mod token;
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ pub use self::{
     admins::Admins,
     api_key::{ApiKeyRecord, ApiKeySecret, Scope},
     caller::{Caller, Subject},
+    confirmation::Unconfirmed,
     token::{AUDIENCE, Claims, ISSUER, InvalidToken, PublicKeys},
 };
 use crate::{
