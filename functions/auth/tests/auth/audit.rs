@@ -18,7 +18,7 @@ use shared::{
 };
 use testing::{Answer, Fault};
 
-use crate::world::{Accounts, PASSWORD, accounts, id, text, with_token};
+use crate::world::{Accounts, PASSWORD, accounts, id, registration, text, with_token};
 
 const NEW_PASSWORD: &str = "a newer, better password";
 
@@ -126,7 +126,60 @@ async fn a_failure_costs_one_entry_and_an_attempt_that_was_not_admitted_none() {
     for _ in 0..20 {
         accounts.try_password("alice", "wrong").await;
     }
-    assert_eq!(accounts.logged() - before, 5);
+    assert_eq!(accounts.logged() - before, 6, "five failures, and that there is a wait");
+}
+
+/// The entries on waits, newest first.
+async fn waits(accounts: &Accounts, admin: &Value) -> Vec<Value> {
+    let entries = accounts.entries(admin, "?limit=100").await;
+    entries.into_iter().filter(|entry| entry["event"] == "login.throttled").collect()
+}
+
+#[tokio::test]
+async fn a_counter_that_begins_to_make_wait_is_logged_once_for_each_wait() {
+    let accounts = accounts();
+    let admin = accounts.admin().await;
+    let user = accounts.signed_up("alice").await;
+    let login = accounts.login_from("203.0.113.7").with("x-correlation-id", "the-fifth");
+    let guess = json!({"username": "alice", "password": "wrong"});
+    for _ in 0..4 {
+        login.post("/auth/login", &guess).await;
+    }
+    assert_eq!(waits(&accounts, &admin).await.len(), 0);
+    for _ in 0..4 {
+        login.post("/auth/login", &guess).await;
+    }
+    let [entry] = waits(&accounts, &admin).await.try_into().unwrap();
+    let said = ["actor", "address", "subject", "correlation_id"].map(|field| text(&entry, field));
+    assert_eq!(said, ["anybody", "203.0.113.7", "throttle:account", "the-fifth"]);
+    assert_eq!(entry["user_id"], user["id"]);
+    accounts.elapse(1).await;
+    for _ in 0..4 {
+        login.post("/auth/login", &guess).await;
+    }
+    assert_eq!(waits(&accounts, &admin).await.len(), 2, "the second wait is longer");
+    accounts.elapse(2).await;
+    login.post("/auth/login", &json!({"username": "alice", "password": PASSWORD})).await;
+    assert_eq!(waits(&accounts, &admin).await.len(), 2, "who gets in makes nobody wait");
+}
+
+#[tokio::test]
+async fn whichever_counter_begins_to_make_wait_is_logged_and_that_of_an_address_is_no_accounts() {
+    let accounts = accounts();
+    let admin = accounts.admin().await;
+    accounts.signed_up("alice").await;
+    let login = accounts.login_from("203.0.113.7");
+    let register = accounts.register_from("203.0.113.7");
+    for n in 0..30 {
+        login.post("/auth/login", &json!({"username": format!("user{n}"), "password": "wrong"})).await;
+        login.post("/auth/login", &json!({"mfa_token": "none", "otp": "123456"})).await;
+        register.post("/auth/register", &registration("alice")).await;
+    }
+    let waits = waits(&accounts, &admin).await;
+    let mut subjects: Vec<_> = waits.iter().map(|entry| text(entry, "subject")).collect();
+    subjects.sort_unstable();
+    assert_eq!(subjects, ["throttle:address", "throttle:registrations", "throttle:tokens"]);
+    assert!(waits.iter().all(|entry| entry["user_id"].is_null() && entry["address"] == "203.0.113.7"));
 }
 
 #[tokio::test]
@@ -284,7 +337,7 @@ async fn whoever_sends_bad_tokens_does_not_fill_the_log_and_keeps_nobody_from_si
     for _ in 0..30 {
         assert_eq!(accounts.refresh(&bad).await.status, StatusCode::TOO_MANY_REQUESTS);
     }
-    assert_eq!(accounts.logged() - before, 30);
+    assert_eq!(accounts.logged() - before, 31, "and that there is a wait");
     let tokens = accounts.signed_in("alice").await;
     assert_eq!(accounts.refresh(&tokens).await.status, StatusCode::OK);
 }
