@@ -86,7 +86,8 @@ enum Command {
         /// What it may be used for; may be repeated.
         #[arg(long, required = true, value_parser = api_keys::scope)]
         scope: Vec<Scope>,
-        #[arg(long, default_value_t = api_keys::REQUESTS_PER_SECOND)]
+        /// Up to 500.
+        #[arg(long, default_value_t = api_keys::REQUESTS_PER_SECOND, value_parser = api_keys::rate())]
         requests_per_second: u32,
     },
     /// List all API keys, newest first, a JSON object a line; never the keys themselves.

@@ -2,13 +2,13 @@
 
 use auth::{
     audit::{AuditEntry, AuditEvent, Origin},
-    consumers::{key_use::KeyUse, user_events::UserEvents},
+    consumers::{key_use::KeyUses, user_events::UserEvents},
 };
 use axum::http::StatusCode;
 use lambda_runtime::{Context, LambdaEvent};
 use serde_json::{Value, json};
 use shared::{
-    auth::{ApiKeyRecord, ApiKeySecret, Scope},
+    auth::KeyUse,
     consumer,
     event::{Envelope, UserDeleted},
     id::Id,
@@ -347,15 +347,15 @@ async fn a_refused_key_is_in_the_log_beside_its_uses() {
     let accounts = accounts();
     let admin = accounts.admin().await;
     let platform = accounts.database.table("platform");
-    let (key_id, secret) = (Id::generate(), ApiKeySecret::generate().unwrap());
-    let mut key = ApiKeyRecord::new(key_id, &secret, "test", &[Scope::RegistryRead], 5, None);
+    let key_id = Id::generate();
+    let mut key = KeyUse::none(key_id);
     let now = Timestamp::now();
     (key.last_used_at, key.last_used_from) = (Some(now), Some("203.0.113.7".into()));
     (key.last_refused_at, key.last_refused_from) = (Some(now), Some("198.51.100.1".into()));
     key.last_refused_in = Some("the-request".into());
     platform.commit(Transaction::new().insert(&key)).await.unwrap();
     let [image] = accounts.database.items(&platform).try_into().unwrap();
-    let function = KeyUse { table: accounts.table.clone() };
+    let function = KeyUses { table: accounts.table.clone() };
     for _ in 0..2 {
         function.invoke(stream(&image)).await.unwrap();
     }
@@ -372,14 +372,14 @@ async fn the_use_of_a_key_is_logged_once_however_often_the_stream_tells_of_it() 
     let accounts = accounts();
     let admin = accounts.admin().await;
     let platform = accounts.database.table("platform");
-    let (key_id, secret) = (Id::generate(), ApiKeySecret::generate().unwrap());
-    let mut key = ApiKeyRecord::new(key_id, &secret, "test", &[Scope::RegistryRead], 5, None);
+    let key_id = Id::generate();
+    let mut key = KeyUse::none(key_id);
     key.last_used_at = Some(Timestamp::now());
     key.last_used_from = Some("203.0.113.7".into());
     key.last_used_in = Some("the-request".into());
     platform.commit(Transaction::new().insert(&key)).await.unwrap();
     let [image] = accounts.database.items(&platform).try_into().unwrap();
-    let function = KeyUse { table: accounts.table.clone() };
+    let function = KeyUses { table: accounts.table.clone() };
     for _ in 0..2 {
         function.invoke(stream(&image)).await.unwrap();
     }
@@ -400,4 +400,33 @@ async fn the_use_of_a_key_is_logged_once_however_often_the_stream_tells_of_it() 
     accounts.database.heal();
     function.invoke(stream(&image)).await.unwrap();
     assert_eq!(accounts.of_type("audit").iter().filter(|entry| entry["event"]["S"] == "api_key.used").count(), 2);
+}
+
+#[tokio::test]
+async fn a_use_that_was_noted_in_the_keys_own_record_is_logged_too() {
+    let accounts = accounts();
+    let admin = accounts.admin().await;
+    let text_of = |text: &str| json!({"S": text});
+    let image = json!({
+        "pk": text_of("API_KEY#42"), "sk": text_of("API_KEY"), "type": text_of("api_key"), "id": {"N": "42"},
+        "name": text_of("test"), "scopes": {"L": [text_of("registry:read")]}, "requests_per_second": {"N": "5"},
+        "secret_sha256": text_of("9f86"), "created_at": text_of("2026-01-15T09:00:00.000Z"), "expires_at": {"NULL": true},
+        "revoked_at": {"NULL": true}, "last_used_at": text_of("2026-01-15T10:30:45.123Z"),
+        "last_used_from": text_of("203.0.113.7"), "last_used_in": text_of("the-request"),
+        "recent_uses": {"M": {"203.0.113.7": text_of("2026-01-15T10:30:45.123Z")}}, "version": {"N": "1"},
+    });
+    let function = KeyUses { table: accounts.table.clone() };
+    function.invoke(stream(&image)).await.unwrap();
+    // Its revocation, which leaves the time of the use where it is.
+    let mut revoked = image.clone();
+    revoked["revoked_at"] = text_of("2026-01-15T11:00:00.000Z");
+    for noted_once in ["last_used_from", "last_used_in", "recent_uses"] {
+        revoked.as_object_mut().unwrap().remove(noted_once);
+    }
+    function.invoke(stream(&revoked)).await.unwrap();
+    let entries = accounts.entries(&admin, "").await;
+    let used: Vec<_> = entries.iter().filter(|entry| entry["event"] == "api_key.used").collect();
+    let [entry] = used[..] else { panic!("{used:?}") };
+    let said = ["occurred_at", "subject", "address", "correlation_id"].map(|field| text(entry, field));
+    assert_eq!(said, ["2026-01-15T10:30:45.123Z", "api_key:42", "203.0.113.7", "the-request"]);
 }
