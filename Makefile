@@ -23,6 +23,9 @@ reset: ## Stop it and forget the data
 rotate-signing-key: ## Let a new key sign the access tokens, without signing anyone out
 	@$(XTASK) rotate-signing-key
 
+retire-signing-key: ## Let no token be good of the key that signed before: after a rotation, when that key has leaked
+	@$(XTASK) retire-signing-key
+
 rebuild-analytics: ## Make analytics' read model anew from the log of events, while the old one answers
 	@$(XTASK) rebuild-analytics
 

@@ -43,6 +43,8 @@ enum Command {
     Reset,
     /// Let a new key sign the access tokens, without signing anyone out.
     RotateSigningKey,
+    /// Let no token be good that the key before the present one has signed.
+    RetireSigningKey,
     /// Make the read model of analytics anew from the log of events, and let it answer.
     RebuildAnalytics,
     /// Follow the functions' logs.
@@ -168,6 +170,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Down => stack::down(&settings)?,
         Command::Reset => stack::reset(&settings)?,
         Command::RotateSigningKey => stack::rotate_signing_key(&settings)?,
+        Command::RetireSigningKey => stack::retire_signing_key(&settings)?,
         Command::RebuildAnalytics => stack::rebuild_analytics(&settings)?,
         Command::Logs { service } => logs::follow(&settings, service.as_deref())?,
         Command::Mail { to } => mail::show(&settings, to.as_deref())?,

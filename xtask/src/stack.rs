@@ -44,6 +44,16 @@ pub fn rotate_signing_key(settings: &Settings) -> Result<()> {
     Ok(())
 }
 
+/// Lets no token be good that the key before the present one has signed.
+pub fn retire_signing_key(settings: &Settings) -> Result<()> {
+    let _lock = lock(settings)?;
+    emulator::must_run(settings)?;
+    step("Withdrawing the key before", || deploy::retire_signing_key(settings))?;
+    start(settings)?;
+    println!("Only tokens of the present key are good; whoever has another signs in anew or refreshes it.");
+    Ok(())
+}
+
 /// Makes the read model of analytics anew, while the old one goes on answering.
 pub fn rebuild_analytics(settings: &Settings) -> Result<()> {
     emulator::must_run(settings)?;

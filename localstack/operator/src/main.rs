@@ -42,6 +42,12 @@ enum Command {
         #[arg(long)]
         file: PathBuf,
     },
+    /// Withdraw the key that signed before the present one, as when it has leaked, and print the stack's
+    /// JwtPublicKeys parameter. Deploy with it: whoever has a token of that key refreshes it.
+    RetireSigningKey {
+        #[arg(long)]
+        file: PathBuf,
+    },
     /// Put the signing key into the stack's secret; after a rotation the new one, from now on.
     StoreSigningKey {
         #[arg(long)]
@@ -80,7 +86,8 @@ enum Command {
         /// What it may be used for; may be repeated.
         #[arg(long, required = true, value_parser = api_keys::scope)]
         scope: Vec<Scope>,
-        #[arg(long, default_value_t = api_keys::REQUESTS_PER_SECOND)]
+        /// Up to 500.
+        #[arg(long, default_value_t = api_keys::REQUESTS_PER_SECOND, value_parser = api_keys::rate())]
         requests_per_second: u32,
     },
     /// List all API keys, newest first, a JSON object a line; never the keys themselves.
@@ -198,6 +205,11 @@ async fn run(command: Command) -> Result<()> {
         Command::RotateSigningKey { file } => {
             let mut ring = KeyRing::read(&file)?;
             ring.rotate(&file, Timestamp::now())?;
+            println!("{}", ring.public_keys());
+        }
+        Command::RetireSigningKey { file } => {
+            let mut ring = KeyRing::read(&file)?;
+            ring.retire(&file)?;
             println!("{}", ring.public_keys());
         }
         Command::StoreSigningKey { stack, file } => {
