@@ -42,7 +42,7 @@ build-arm64: ## Build the functions for AWS, on any machine, and check that Lamb
 	@$(XTASK) build-arm64
 
 deploy: ## Build for AWS and deploy an environment of samconfig.toml: make deploy ENVIRONMENT=dev
-	@$(XTASK) deploy $(ENVIRONMENT)
+	@$(XTASK) deploy $(ENVIRONMENT) $(if $(ATTEMPT),--attempt $(ATTEMPT))
 
 operator: ## Run the operator's commands on AWS: make operator ARGUMENTS="api-keys --stack quayside-prod"
 	@$(XTASK) operator $(ARGUMENTS)

@@ -24,10 +24,12 @@ pub fn build_for_arm64(settings: &Settings) -> Result<()> {
 }
 
 /// Deploys the whole stack of one of samconfig.toml's environments.
-pub fn deploy(settings: &Settings, environment: &str) -> Result<ExitCode> {
+///
+/// What was rolled back is deployed again only as another attempt.
+pub fn deploy(settings: &Settings, environment: &str, attempt: &str) -> Result<ExitCode> {
     build_for_arm64(settings)?;
     let mut package = settings.tool("python");
-    package.args(["localstack/package.py", PACKAGES, "--aws"]);
+    package.args(["localstack/package.py", PACKAGES, "--aws", environment, "--attempt", attempt]);
     step("Packing the functions", || logged(package, &settings.log("package")))?;
     let mut sam = settings.tool_for_aws("sam");
     sam.args(["deploy", "--config-env", environment, "--config-file"])

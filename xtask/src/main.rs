@@ -103,6 +103,9 @@ enum Command {
     Deploy {
         /// dev, staging or prod.
         environment: String,
+        /// Makes new versions of the money path's functions, also of what was published and rolled back.
+        #[arg(long, default_value = "")]
+        attempt: String,
     },
     /// Ship one service's functions alone, and see that the others run what they ran.
     DeployService {
@@ -185,7 +188,7 @@ fn run(command: Command) -> Result<ExitCode> {
             return stack::operate(&settings, stack.as_deref(), &arguments);
         }
         Command::BuildArm64 => aws::build_for_arm64(&settings)?,
-        Command::Deploy { environment } => return aws::deploy(&settings, &environment),
+        Command::Deploy { environment, attempt } => return aws::deploy(&settings, &environment, &attempt),
         Command::DeployService { service, stack } => {
             return aws::deploy_service(&settings, &service, stack.as_deref());
         }
