@@ -5,6 +5,7 @@
 - Every stack stays clear of CloudFormation's limits, counted after the SAM transform with those parameters.
 - Every function waits for the stack that watches it; the money path rolls out gradually, watched by alarms
   that exist, and by a new version for whatever changes of it.
+- The API has the one stage that is throttled and traced, and its own answers are part of its definition.
 - What holds data is encrypted, recoverable and protected, and outlives its stack.
 
 Usage: check.py, from the repository's root. Prints the counts; fails with a line for whatever is wrong.
@@ -62,7 +63,9 @@ def main():
     # `sam validate --lint` has linted it with the defaults, which have no rollouts.
     linters = [(name, started_lint(parameters)) for name, parameters in found if name == "prod"]
     for name, parameters in found:
-        wrong += check_size(f"{TEMPLATE} for {name}", transformed(template, parameters), TEMPLATE)
+        deployed = transformed(template, parameters)
+        wrong += check_size(f"{TEMPLATE} for {name}", deployed, TEMPLATE)
+        wrong += check_api(template, deployed)
     for path in [*STATE, *OBSERVABILITY]:
         wrong += check_size(str(path), parsed(path), path)
     for name, linter in linters:
@@ -120,6 +123,22 @@ def check_size(name, template, path):
         yield f"{name} has {resources} resources: too near to CloudFormation's {MOST_RESOURCES} for one stack"
     if size > LARGEST_TEMPLATE * (1 - HEADROOM):
         yield f"{name} has {size:,} bytes: too near to CloudFormation's {LARGEST_TEMPLATE:,} for one template"
+
+
+def check_api(template, deployed):
+    stages, deployments, definitions = (
+        [resource["Properties"] for resource in deployed["Resources"].values() if resource["Type"] == kind]
+        for kind in ("AWS::ApiGateway::Stage", "AWS::ApiGateway::Deployment", "AWS::ApiGateway::RestApi")
+    )
+    # A deployment that names a stage makes one.
+    names = [of["StageName"] for of in stages + deployments if "StageName" in of]
+    if len(names) != 1:
+        yield f"the API has the stages {', '.join(names)}"
+    if not all(stage.get("TracingEnabled") and stage.get("MethodSettings") for stage in stages):
+        yield "a stage is not throttled, or not traced"
+    wanted = template["Resources"]["Api"]["Properties"]["GatewayResponses"].keys()
+    if [definition["Body"]["x-amazon-apigateway-gateway-responses"].keys() for definition in definitions] != [wanted]:
+        yield "the API's definition is without its gateway responses"
 
 
 def check_functions(template):
