@@ -100,9 +100,8 @@ advisories: ## Look the dependencies up in the RustSec database, which needs the
 	@$(XTASK) deny advisories
 
 unit:
-	cargo test --workspace --exclude e2e --lib --test '*'
+	cargo test --workspace --exclude e2e --lib --bin xtask --bin quayside-operator --test '*'
 	cargo test --package e2e --lib --test saga --test template
-	cargo test --package xtask
 
 e2e: tools
 	@$(XTASK) with-stack $(E2E)

@@ -1,10 +1,9 @@
 use anyhow::Result;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::de::DeserializeOwned;
-use shared::{
-    aws,
-    table::{Item, Table},
-};
+use shared::table::{Item, Table};
+
+use crate::account;
 
 /// One deployed stack.
 pub struct Stack {
@@ -14,8 +13,8 @@ pub struct Stack {
 }
 
 impl Stack {
-    pub fn connect(name: &str) -> Result<Self> {
-        let config = aws::sdk_config()?;
+    pub async fn connect(name: &str) -> Result<Self> {
+        let config = account::sdk_config().await?;
         Ok(Self {
             name: name.to_owned(),
             database: aws_sdk_dynamodb::Client::new(&config),
