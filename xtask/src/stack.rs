@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::{
-    build,
+    aws, build,
     deploy::{self, Release},
     emulator, http,
     progress::step,
@@ -196,17 +196,16 @@ pub fn against(settings: &Settings, command: &[String]) -> Result<ExitCode> {
     run_against(settings, &settings.api_url(), command)
 }
 
-/// Runs an operator's command on the local stack, or on one on AWS with the environment's credentials.
+/// Runs an operator's command on the local stack, or on one on AWS.
 pub fn operate(settings: &Settings, stack: Option<&str>, arguments: &[&str]) -> Result<ExitCode> {
-    let mut operator = match stack {
-        Some(_) => Command::new(settings.root.join(deploy::OPERATOR)),
-        None => {
-            emulator::must_run(settings)?;
-            deploy::operator(settings)
-        }
-    };
-    let status = operator.args(arguments).args(["--stack", stack.unwrap_or(STACK)]).status();
-    let status = status.with_context(|| format!("{} cannot be started; run make up first", deploy::OPERATOR))?;
+    let on = ["--stack", stack.unwrap_or(STACK)];
+    if stack.is_some() {
+        let arguments = arguments.iter().chain(&on).map(|&argument| argument.to_owned());
+        return aws::operator(settings, &arguments.collect::<Vec<_>>());
+    }
+    emulator::must_run(settings)?;
+    let status = deploy::operator(settings).args(arguments).args(on).status();
+    let status = status.with_context(|| format!("{} cannot be started", deploy::OPERATOR))?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
