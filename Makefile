@@ -110,7 +110,7 @@ e2e: tools
 	@$(XTASK) with-stack $(E2E)
 
 localstack: tools ## Deploy to LocalStack in Docker, run the end-to-end suite there, and remove it again
-	@$(XTASK) with-localstack $(E2E)
+	@$(XTASK) with-localstack $(E2E) -- --test-threads=2
 
 openapi: ## Write docs/openapi.json anew from what the handlers say
 	cargo run --quiet --package openapi

@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Result, ensure};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use e2e::{Session, Stack, make, secrets};
+use e2e::{Session, Stack, emulator::Feature, make, secrets};
 use reqwest::StatusCode;
 use serde_json::Value;
 
@@ -68,6 +68,9 @@ async fn refreshed(stack: &Stack, tokens: &Value) -> Result<Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_keys_are_good_during_a_rotation_that_signs_nobody_out_until_the_old_one_is_withdrawn() -> Result<()> {
+    if !Feature::Commands.is_there() {
+        return Ok(());
+    }
     let stack = Stack::from_env()?;
     note_keys(&stack)?;
     let before = published(&stack).await?;
