@@ -4,7 +4,7 @@ E2E = cargo test --package e2e --no-fail-fast --test purchase --test access --te
 	--test permissions --test degradation --test integrity --test notifications --test refusals --test samples --test secrets
 
 .DEFAULT_GOAL := help
-.PHONY: prerequisites help up down reset rotate-signing-key rebuild-analytics stop-service start-service republish \
+.PHONY: prerequisites help up build checked down reset rotate-signing-key rebuild-analytics stop-service start-service republish \
 	deploy-service build-arm64 deploy operator invoke sample watch sam-local logs mail status test test-resilience soak timing cost \
 	lint observability deny advisories unit e2e contract localstack openapi tools test-tools
 
@@ -13,6 +13,9 @@ help: ## Say what there is
 
 up: ## Build, deploy and start everything on this machine
 	@$(XTASK) up
+
+build: ## Build the functions, and start nothing
+	@$(XTASK) build
 
 down: ## Stop it; the data stays
 	@$(XTASK) down
@@ -71,7 +74,13 @@ mail: ## Show the e-mails and SMS that were sent: make mail TO=anna@example.com
 status: ## Say what is running, and how it is
 	@$(XTASK) status
 
-test: lint deny unit e2e contract ## Run every check and test, on a stack of its own
+test: tools test-tools ## Run every check and test, on stacks of their own
+	@$(MAKE) --jobs=2 checked build
+	@$(MAKE) e2e contract
+
+# Beside the build of the functions, which keeps one core busy for most of its time.
+checked:
+	@MAKEFLAGS= $(MAKE) lint deny unit
 
 test-resilience: ## Stop each service of the running stack in turn, and see the others go on
 	@$(XTASK) against-stack cargo run --quiet --package e2e --bin test-resilience
