@@ -68,6 +68,7 @@ pub struct Session {
     token: Option<String>,
     api_key: Option<String>,
     idempotency_key: Option<String>,
+    headers: Vec<(&'static str, String)>,
 }
 
 /// A Python script of this folder, with the local stack's tools.
@@ -119,7 +120,7 @@ impl Stack {
 
     /// Somebody who is not signed in.
     pub fn nobody(&self) -> Session {
-        Session { stack: self.clone(), token: None, api_key: None, idempotency_key: None }
+        Session { stack: self.clone(), token: None, api_key: None, idempotency_key: None, headers: Vec::new() }
     }
 
     /// One of the demo accounts: `admin` or `customer`.
@@ -188,6 +189,14 @@ impl Session {
         Self { api_key: Some(key.to_owned()), ..self.clone() }
     }
 
+    /// The same, with this header too.
+    #[must_use]
+    pub fn with_header(&self, name: &'static str, value: &str) -> Self {
+        let mut session = self.clone();
+        session.headers.push((name, value.to_owned()));
+        session
+    }
+
     /// The access token, if somebody is signed in.
     pub fn token(&self) -> Option<&str> {
         self.token.as_deref()
@@ -251,6 +260,9 @@ impl Session {
         let mut request = self.stack.client.request(method, format!("{}{path}", self.stack.base_url));
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
+        }
+        for (name, value) in &self.headers {
+            request = request.header(*name, value);
         }
         for (name, value) in [("x-api-key", &self.api_key), ("idempotency-key", &self.idempotency_key)] {
             if let Some(value) = value {

@@ -31,7 +31,7 @@ async fn main() -> Result<ExitCode> {
     println!("after the redrive of what the poisoned consumer left:");
     let after = integrity::check(&stack, &soak.accepted, SETTLING).await?;
     println!("{after}");
-    let refused = policy::refused(stack.home(), &functions_log()?);
+    let refused = policy::refused(stack.home(), &functions_log()?)?;
     if !refused.is_empty() {
         println!("refused by their policies {refused:?}");
     }
