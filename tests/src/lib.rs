@@ -58,6 +58,8 @@ pub struct Answer {
     pub status: StatusCode,
     /// The `Retry-After` header.
     pub retry_after: Option<String>,
+    /// The `Access-Control-Allow-Origin` header.
+    pub allowed_origin: Option<String>,
     pub body: Value,
 }
 
@@ -290,10 +292,10 @@ impl Session {
     async fn answer(&self, request: RequestBuilder) -> Result<Answer> {
         let response = request.send().await?;
         let status = response.status();
-        let retry_after =
-            response.headers().get("retry-after").and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let (retry_after, allowed_origin) = (header("retry-after"), header("access-control-allow-origin"));
         let body = serde_json::from_slice(&response.bytes().await?).unwrap_or_default();
         secrets::note(&self.stack.home, &body)?;
-        Ok(Answer { status, retry_after, body })
+        Ok(Answer { status, retry_after, allowed_origin, body })
     }
 }
