@@ -1,10 +1,13 @@
 XTASK = $(MAKE) --silent prerequisites && cargo run --quiet --target-dir target/xtask --package xtask --
 RUST_NEEDED := 95
-E2E = cargo test --package e2e --no-fail-fast --test purchase --test access --test identity --test key_rotation --test crash \
-	--test permissions --test degradation --test integrity --test notifications --test refusals --test samples --test secrets
+SUITE = cargo test --package e2e --no-fail-fast --test purchase --test access --test identity --test key_rotation --test crash \
+	--test permissions --test degradation --test integrity --test notifications --test samples $(SUITE_OPTIONS)
+# What reads the logs of all that the suite has done.
+AFTERWARDS = cargo test --package e2e --no-fail-fast --test refusals --test secrets
+E2E = sh -c '$(SUITE); suite=$$?; $(AFTERWARDS) && exit $$suite'
 
 .DEFAULT_GOAL := help
-.PHONY: prerequisites help up build checked down reset rotate-signing-key rebuild-analytics stop-service start-service republish \
+.PHONY: prerequisites help up build checked down reset rotate-signing-key retire-signing-key rebuild-analytics stop-service start-service republish \
 	deploy-service build-arm64 deploy operator invoke sample watch sam-local logs mail status test test-resilience soak timing cost \
 	lint observability deny advisories unit e2e contract localstack openapi tools test-tools
 
@@ -118,8 +121,9 @@ unit:
 e2e: tools
 	@$(XTASK) with-stack $(E2E)
 
+localstack: SUITE_OPTIONS = -- --test-threads=2
 localstack: tools ## Deploy to LocalStack in Docker, run the end-to-end suite there, and remove it again
-	@$(XTASK) with-localstack $(E2E) -- --test-threads=2
+	@$(XTASK) with-localstack $(E2E)
 
 openapi: ## Write docs/openapi.json anew from what the handlers say
 	cargo run --quiet --package openapi

@@ -34,7 +34,7 @@ async fn main() -> Result<ExitCode> {
     let after = integrity::check(&stack, &soak.accepted, SETTLING).await?;
     println!("{after}");
     hastened.restore().await?;
-    let refused = policy::refused(stack.home(), &functions_log()?);
+    let refused = policy::refused(stack.home(), &functions_log()?)?;
     if !refused.is_empty() {
         println!("refused by their policies {refused:?}");
     }
