@@ -23,6 +23,9 @@ reset: ## Stop it and forget the data
 rotate-signing-key: ## Let a new key sign the access tokens, without signing anyone out
 	@$(XTASK) rotate-signing-key
 
+retire-signing-key: ## Let no token be good of the key that signed before: after a rotation, when that key has leaked
+	@$(XTASK) retire-signing-key
+
 rebuild-analytics: ## Make analytics' read model anew from the log of events, while the old one answers
 	@$(XTASK) rebuild-analytics
 
@@ -42,7 +45,7 @@ build-arm64: ## Build the functions for AWS, on any machine, and check that Lamb
 	@$(XTASK) build-arm64
 
 deploy: ## Build for AWS and deploy an environment of samconfig.toml: make deploy ENVIRONMENT=dev
-	@$(XTASK) deploy $(ENVIRONMENT)
+	@$(XTASK) deploy $(ENVIRONMENT) $(if $(ATTEMPT),--attempt $(ATTEMPT))
 
 operator: ## Run the operator's commands on AWS: make operator ARGUMENTS="api-keys --stack quayside-prod"
 	@$(XTASK) operator $(ARGUMENTS)
@@ -100,9 +103,8 @@ advisories: ## Look the dependencies up in the RustSec database, which needs the
 	@$(XTASK) deny advisories
 
 unit:
-	cargo test --workspace --exclude e2e --lib --test '*'
+	cargo test --workspace --exclude e2e --lib --bin xtask --bin quayside-operator --test '*'
 	cargo test --package e2e --lib --test saga --test template
-	cargo test --package xtask
 
 e2e: tools
 	@$(XTASK) with-stack $(E2E)

@@ -125,7 +125,8 @@ impl Breaker {
         futures::future::try_join_all(reads).await
     }
 
-    /// Passes when a call may be made now. In half-open, exactly one caller passes.
+    /// Passes when a call may be made now. In half-open, exactly one caller passes, or all of them while
+    /// the table refuses writes.
     pub async fn admit(&self) -> Result<Permit<'_>, BreakerOpen> {
         let refusal = BreakerOpen { service: self.service };
         let Some(seen) = self.read().await else { return Ok(Permit { breaker: self, seen: BreakerRecord::default() }) };
@@ -133,8 +134,9 @@ impl Breaker {
             BreakerState::Closed => Ok(Permit { breaker: self, seen }),
             BreakerState::Open => Err(refusal),
             BreakerState::HalfOpen => match self.claim_probe(&seen).await {
-                Some(seen) => Ok(Permit { breaker: self, seen }),
-                None => Err(refusal),
+                Ok(seen) => Ok(Permit { breaker: self, seen }),
+                Err(error) if error.is_race() => Err(refusal),
+                Err(_) => Ok(Permit { breaker: self, seen }),
             },
         }
     }
@@ -164,10 +166,13 @@ impl Breaker {
 
     /// Takes the probe by moving the moment of the next one, which only one caller can; answers with the
     /// breaker as it then is.
-    async fn claim_probe(&self, seen: &BreakerRecord) -> Option<BreakerRecord> {
+    ///
+    /// # Errors
+    /// A race when another caller has taken it; otherwise the table is away.
+    async fn claim_probe(&self, seen: &BreakerRecord) -> Result<BreakerRecord, TableError> {
         let next = Timestamp::now().plus(OPEN_FOR).unix_millis();
         let claim = self.update().set("retry_at", AttributeValue::N(next.to_string()));
-        self.write(self.unchanged(claim, seen.retry_at)).await
+        self.try_to_write(self.unchanged(claim, seen.retry_at)).await
     }
 
     async fn read(&self) -> Option<BreakerRecord> {
@@ -196,18 +201,18 @@ impl Breaker {
 
     /// The breaker as it is after this update; `None` when somebody else was first or its table is away.
     async fn write(&self, update: Update) -> Option<BreakerRecord> {
+        self.try_to_write(update).await.ok()
+    }
+
+    async fn try_to_write(&self, update: Update) -> Result<BreakerRecord, TableError> {
         self.forget();
         let written = within_deadline(self.table.update(update)).await;
         self.forget();
-        match written {
-            Ok(record) => Some(record),
-            Err(error) => {
-                if !error.is_race() {
-                    warn(self.service, "written", &error);
-                }
-                None
+        written.inspect_err(|error| {
+            if !error.is_race() {
+                warn(self.service, "written", error);
             }
-        }
+        })
     }
 }
 

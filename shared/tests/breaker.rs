@@ -65,7 +65,7 @@ async fn calls_that_fail_at_the_same_time_open_it_together() {
     assert_eq!(state(&table).await, BreakerState::Open);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn of_a_hundred_callers_after_the_wait_one_probes() {
     let database = Database::new();
     let table = database.table("platform");
@@ -139,6 +139,19 @@ async fn a_breaker_whose_table_is_away_lets_calls_pass() {
     database.inject(Fault::Down);
     instance(&table).admit().await.unwrap().failed().await;
     assert!(instance(&table).admit().await.is_ok());
+}
+
+#[tokio::test]
+async fn a_breaker_that_is_to_be_probed_lets_calls_pass_while_its_table_refuses_writes() {
+    let database = Database::new();
+    let table = database.table("platform");
+    fail(&table, 3).await;
+    wait(&table).await;
+    database.inject(Fault::ReadOnly);
+    assert!(instance(&table).admit().await.is_ok());
+    instance(&table).admit().await.unwrap().succeeded().await;
+    database.heal();
+    assert_eq!(state(&table).await, BreakerState::HalfOpen);
 }
 
 async fn get(client: &ServiceClient) -> Result<Option<Value>, ClientError> {

@@ -11,14 +11,14 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::{Value, json};
 use shared::aws;
 use tokio::time::{Instant, sleep};
 
-use crate::{Session, Stack, changes};
+use crate::{Session, Stack, changes, dead_letters};
 
 /// The services whose tables hold changes and the events that tell of them.
 const PUBLISHERS: [&str; 7] = ["auth", "users", "products", "orders", "payments", "sensors", "notifications"];
@@ -26,8 +26,35 @@ const PUBLISHERS: [&str; 7] = ["auth", "users", "products", "orders", "payments"
 /// How many of a kind of finding are named.
 const NAMED: usize = 5;
 
-/// What a request that was accepted must have left in a table: the table, the item's type, its id.
-pub type Accepted = (&'static str, &'static str, String);
+/// What a request that was accepted must have left in a table.
+#[derive(Clone, Debug)]
+pub struct Accepted {
+    pub table: &'static str,
+    /// The item's type.
+    pub kind: &'static str,
+    pub id: String,
+    /// The status that it has for good.
+    pub status: Option<&'static str>,
+}
+
+impl Accepted {
+    /// An item of this type with this id, whatever has become of it.
+    pub fn new(table: &'static str, kind: &'static str, id: impl ToString) -> Self {
+        Self { table, kind, id: id.to_string(), status: None }
+    }
+
+    /// An order that is cancelled.
+    pub fn cancelled(order: impl ToString) -> Self {
+        Self { status: Some("CANCELLED"), ..Self::new("orders", "order", order) }
+    }
+}
+
+impl fmt::Display for Accepted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.id)?;
+        self.status.map_or(Ok(()), |status| write!(f, " {status}"))
+    }
+}
 
 /// What was counted, and what is not as it should be.
 #[derive(Debug, Default)]
@@ -180,6 +207,7 @@ impl Checker {
     }
 
     async fn look_at_queues(&self, findings: &mut Findings) -> Result<()> {
+        let failures = self.scan("platform").await?;
         for url in self.sqs.list_queues().queue_name_prefix("local-").send().await?.queue_urls.unwrap_or_default() {
             let name = url.rsplit('/').next().unwrap_or_default().trim_start_matches("local-").to_owned();
             let asked = self.sqs.get_queue_attributes().queue_url(&url).attribute_names(QueueAttributeName::All);
@@ -198,7 +226,7 @@ impl Checker {
                 })
                 .sum();
             match name.strip_suffix("-dlq") {
-                Some(queue) if depth > 0 => self.look_at_dead_letters(queue, depth, findings).await?,
+                Some(queue) if depth > 0 => self.look_at_dead_letters(queue, &url, depth, &failures, findings).await?,
                 None if depth > 0 => {
                     findings.waiting.insert(name, depth);
                 }
@@ -208,15 +236,25 @@ impl Checker {
         Ok(())
     }
 
-    async fn look_at_dead_letters(&self, queue: &str, depth: u64, findings: &mut Findings) -> Result<()> {
-        let page = self.admin.get(&format!("/api/events/dead-letters?queue={queue}&limit=100")).await?.body;
-        let letters = page["data"].as_array().with_context(|| format!("no dead letters of {queue}: {page}"))?;
+    async fn look_at_dead_letters(
+        &self,
+        queue: &str,
+        url: &str,
+        depth: u64,
+        failures: &Items,
+        findings: &mut Findings,
+    ) -> Result<()> {
+        let letters = dead_letters::all(&self.sqs, url).await?;
+        let full_name = format!("local-{queue}");
+        let explained =
+            failures.iter().filter(|item| text(item, "queue") == full_name && !text(item, "reason").is_empty());
+        let explained = explained.map(|item| text(item, "message_id")).collect();
         findings.dead_letters += depth;
-        if letters.is_empty() {
-            findings.without_reason.push(format!("{depth} of {queue}, which are not shown"));
+        if (letters.len() as u64) < depth {
+            findings.without_reason.push(format!("{} of {queue}, which others hold", depth - letters.len() as u64));
         }
-        let silent = letters.iter().filter(|letter| letter["reason"].as_str().is_none_or(str::is_empty));
-        findings.without_reason.extend(silent.map(|letter| format!("{queue} {}", letter["message_id"])));
+        let silent = dead_letters::without_reason(&letters, &explained);
+        findings.without_reason.extend(silent.into_iter().map(|id| format!("{queue} {id}")));
         Ok(())
     }
 }
@@ -242,14 +280,18 @@ fn times<'a>(log: &'a Items, kind: &'a str) -> HashMap<&'a str, usize> {
 }
 
 fn missing(tables: &BTreeMap<&str, Items>, accepted: &[Accepted]) -> Vec<String> {
-    let stored: BTreeSet<(&str, &str, String)> = tables
-        .iter()
-        .flat_map(|(table, items)| {
-            items.iter().map(|item| (*table, text(item, "type"), (number(item, "id") as u64).to_string()))
+    let stored = tables.iter().flat_map(|(table, items)| items.iter().map(|item| (*table, item)));
+    let stored: HashMap<(&str, &str, String), &str> = stored
+        .map(|(table, item)| {
+            let id = (number(item, "id") as u64).to_string();
+            ((table, text(item, "type"), id), text(item, "status"))
         })
         .collect();
-    let missing = accepted.iter().filter(|(table, kind, id)| !stored.contains(&(*table, *kind, id.clone())));
-    missing.map(|(_, kind, id)| format!("{kind} {id}")).collect()
+    let is_there = |accepted: &&Accepted| {
+        let status = stored.get(&(accepted.table, accepted.kind, accepted.id.clone()));
+        status.is_some_and(|status| accepted.status.is_none_or(|due| due == *status))
+    };
+    accepted.iter().filter(|accepted| !is_there(accepted)).map(ToString::to_string).collect()
 }
 
 /// Whether the money of a payment was taken and not given back.

@@ -4,6 +4,7 @@
 //! starts one and sets them.
 
 pub mod changes;
+pub mod dead_letters;
 pub mod emulator;
 pub mod integrity;
 pub mod matrix;

@@ -77,12 +77,47 @@ fn refusals(log: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// Has a consumer's queue give its messages again after a second, rather than a minute.
-pub async fn hasten(queue: &str) -> Result<()> {
+/// A consumer's queue that gives its messages again sooner than usual.
+#[must_use]
+pub struct Hastened {
+    sqs: aws_sdk_sqs::Client,
+    url: String,
+    /// The usual visibility timeout, in seconds.
+    usual: String,
+}
+
+/// Has a consumer's queue give its messages again after these seconds, rather than a minute.
+pub async fn hasten(queue: &str, seconds: u32) -> Result<Hastened> {
     let sqs = aws_sdk_sqs::Client::new(&shared::aws::sdk_config()?);
     let url = sqs.get_queue_url().queue_name(format!("local-{queue}")).send().await?.queue_url;
-    sqs.set_queue_attributes().set_queue_url(url).attributes(QueueAttributeName::VisibilityTimeout, "1").send().await?;
-    Ok(())
+    let hastened = Hastened { sqs, url: url.context("a queue without a URL")?, usual: String::new() };
+    let usual = hastened.attribute(QueueAttributeName::VisibilityTimeout).await?;
+    hastened.set(&seconds.to_string()).await?;
+    Ok(Hastened { usual, ..hastened })
+}
+
+impl Hastened {
+    /// Has it take as long as before.
+    pub async fn restore(self) -> Result<()> {
+        self.set(&self.usual).await
+    }
+
+    /// How many messages were handed out and neither handled nor given back.
+    pub async fn in_flight(&self) -> Result<u64> {
+        Ok(self.attribute(QueueAttributeName::ApproximateNumberOfMessagesNotVisible).await?.parse()?)
+    }
+
+    async fn attribute(&self, name: QueueAttributeName) -> Result<String> {
+        let asked = self.sqs.get_queue_attributes().queue_url(&self.url).attribute_names(name.clone());
+        let mut attributes = asked.send().await?.attributes.unwrap_or_default();
+        attributes.remove(&name).with_context(|| format!("a queue without {name}"))
+    }
+
+    async fn set(&self, seconds: &str) -> Result<()> {
+        let set = self.sqs.set_queue_attributes().queue_url(&self.url);
+        set.attributes(QueueAttributeName::VisibilityTimeout, seconds).send().await?;
+        Ok(())
+    }
 }
 
 fn run(arguments: &[&str], input: &[u8]) -> Result<Vec<u8>> {

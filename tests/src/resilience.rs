@@ -19,6 +19,9 @@ const RECOVERY: Duration = Duration::from_secs(60);
 /// Calls in vain that open a breaker.
 const CALLS_IN_VAIN: usize = 3;
 
+/// The services that others call in these journeys, and whose breakers open.
+const CALLED: [&str; 3] = ["auth", "users", "orders"];
+
 /// Something that a user does.
 struct Journey {
     name: &'static str,
@@ -80,13 +83,28 @@ pub struct Trial {
     pub recovered_in: Duration,
 }
 
+impl Trial {
+    /// How the breakers stood, unless only that of the service was not closed, if others have called it.
+    fn wrong_breakers(&self) -> Option<String> {
+        let Self { service, breakers, .. } = self;
+        let opened = breakers.get(*service).is_some_and(|state| state == "open" || state == "half_open");
+        let expected = usize::from(CALLED.contains(service));
+        let right = breakers.len() == expected && (expected == 0 || opened);
+        (!right).then(|| format!("breakers without {service}: {breakers:?}"))
+    }
+}
+
 /// What happened to all of them, as a table.
 #[derive(Debug)]
 pub struct Report(pub Vec<Trial>);
 
 impl Report {
-    /// What should not have happened.
+    /// What should not have happened, and what should have and did not.
     pub fn wrongs(&self) -> Vec<String> {
+        self.wrong_outcomes().into_iter().chain(self.0.iter().filter_map(Trial::wrong_breakers)).collect()
+    }
+
+    fn wrong_outcomes(&self) -> Vec<String> {
         let trials = self.0.iter().flat_map(|trial| {
             JOURNEYS.iter().zip(&trial.outcomes).filter_map(|(journey, outcome)| match outcome {
                 Outcome::Wrong(what) => Some(format!("{} without {}: {what}", journey.name, trial.service)),
@@ -214,6 +232,10 @@ impl Visitor {
                 sleep(Duration::from_millis(500)).await;
             }
         }
+        let health = self.stack.nobody().get("/health").await?.body;
+        if !breakers(&health).is_empty() {
+            bail!("breakers that are not closed after {service}: {health}");
+        }
         Ok(started.elapsed())
     }
 
@@ -270,4 +292,26 @@ fn breakers(health: &Value) -> BTreeMap<String, String> {
     let breakers = health["circuit_breakers"].as_object().into_iter().flatten();
     let open = breakers.filter(|(_, state)| *state != "closed");
     open.map(|(name, state)| (name.clone(), state.as_str().unwrap_or_default().to_owned())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrongs(service: &'static str, breakers: &[(&str, &str)]) -> usize {
+        let breakers = breakers.iter().map(|(name, state)| ((*name).to_owned(), (*state).to_owned())).collect();
+        let trial = Trial { service, outcomes: vec![Outcome::Works], breakers, recovered_in: Duration::ZERO };
+        Report(vec![trial]).wrongs().len()
+    }
+
+    #[test]
+    fn a_breaker_that_should_be_open_and_is_not_is_wrong_and_so_is_any_other() {
+        assert_eq!(wrongs("auth", &[("auth", "open")]), 0);
+        assert_eq!(wrongs("auth", &[("auth", "half_open")]), 0);
+        assert_eq!(wrongs("auth", &[]), 1);
+        assert_eq!(wrongs("auth", &[("auth", "open"), ("users", "open")]), 1);
+        assert_eq!(wrongs("auth", &[("users", "open")]), 1);
+        assert_eq!(wrongs("products", &[]), 0);
+        assert_eq!(wrongs("products", &[("products", "open")]), 1);
+    }
 }

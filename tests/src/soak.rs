@@ -149,7 +149,7 @@ async fn customer(stack: &Stack, log: &Log, until: Instant) -> Result<()> {
             }
             7 => {
                 if let Some(order) = unpaid.pop() {
-                    visit.send(Method::DELETE, &format!("/api/orders/{order}"), None).await?;
+                    visit.cancel(&order).await?;
                 }
             }
             8 => visit.measure().await?,
@@ -166,8 +166,8 @@ async fn newcomer(stack: &Stack, log: &Log) -> Result<(Session, u64)> {
     let answer = Visit { session: &nobody, log }.send(Method::POST, "/auth/register", Some(registration)).await?;
     let id = answer.body["id"].as_u64().with_context(|| format!("no account: {}", answer.body))?;
     log.note(|soak| {
-        soak.accepted.push(("auth", "account", id.to_string()));
-        soak.accepted.push(("users", "user", id.to_string()));
+        soak.accepted.push(Accepted::new("auth", "account", id));
+        soak.accepted.push(Accepted::new("users", "user", id));
     });
     let started = Instant::now();
     loop {
@@ -201,10 +201,18 @@ impl Visit<'_> {
         Ok(())
     }
 
+    async fn cancel(&self, order: &str) -> Result<()> {
+        let answer = self.send(Method::DELETE, &format!("/api/orders/{order}"), None).await?;
+        if answer.status == StatusCode::OK {
+            self.log.note(|soak| soak.accepted.push(Accepted::cancelled(order)));
+        }
+        Ok(())
+    }
+
     async fn measure(&self) -> Result<()> {
         let answer = self.send(Method::POST, "/test/sensor/temperature", None).await?;
         let id = answer.body["id"].as_u64().with_context(|| format!("no reading: {}", answer.body))?;
-        self.log.note(|soak| soak.accepted.push(("sensors", "reading", id.to_string())));
+        self.log.note(|soak| soak.accepted.push(Accepted::new("sensors", "reading", id)));
         Ok(())
     }
 
@@ -212,7 +220,7 @@ impl Visit<'_> {
     fn accepted(&self, answer: &Answer, table: &'static str, kind: &'static str) -> Option<String> {
         let accepted = [StatusCode::CREATED, StatusCode::ACCEPTED].contains(&answer.status);
         let id = answer.body["id"].as_u64().filter(|_| accepted)?.to_string();
-        self.log.note(|soak| soak.accepted.push((table, kind, id.clone())));
+        self.log.note(|soak| soak.accepted.push(Accepted::new(table, kind, &id)));
         Some(id)
     }
 

@@ -33,7 +33,7 @@ pub fn with_localstack(command: &[String]) -> Result<ExitCode> {
     let settings = Settings::of_localstack()?;
     settings.make_home()?;
     tools::install(&settings)?;
-    step("Building the functions (the first time takes minutes)", || build::functions(&settings))?;
+    step("Building the functions (the first time takes minutes)", || build::for_containers(&settings))?;
     let result = start(&settings).and_then(|base_url| stack::run_against(&settings, &base_url, command));
     let removed = compose(&settings, &["down", "--volumes"]);
     deploy::forget(&settings)?;

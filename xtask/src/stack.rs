@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::{
-    build,
+    aws, build,
     deploy::{self, Release},
     emulator, http,
     progress::step,
@@ -41,6 +41,16 @@ pub fn rotate_signing_key(settings: &Settings) -> Result<()> {
     step("Making a new signing key", || deploy::rotate_signing_key(settings))?;
     start(settings)?;
     println!("The new key signs within a minute; tokens of the old one stay good.");
+    Ok(())
+}
+
+/// Lets no token be good that the key before the present one has signed.
+pub fn retire_signing_key(settings: &Settings) -> Result<()> {
+    let _lock = lock(settings)?;
+    emulator::must_run(settings)?;
+    step("Withdrawing the key before", || deploy::retire_signing_key(settings))?;
+    start(settings)?;
+    println!("Only tokens of the present key are good; whoever has another signs in anew or refreshes it.");
     Ok(())
 }
 
@@ -187,17 +197,16 @@ pub fn against(settings: &Settings, command: &[String]) -> Result<ExitCode> {
     run_against(settings, &settings.api_url(), command)
 }
 
-/// Runs an operator's command on the local stack, or on one on AWS with the environment's credentials.
+/// Runs an operator's command on the local stack, or on one on AWS.
 pub fn operate(settings: &Settings, stack: Option<&str>, arguments: &[&str]) -> Result<ExitCode> {
-    let mut operator = match stack {
-        Some(_) => Command::new(settings.root.join(deploy::OPERATOR)),
-        None => {
-            emulator::must_run(settings)?;
-            deploy::operator(settings)
-        }
-    };
-    let status = operator.args(arguments).args(["--stack", stack.unwrap_or(STACK)]).status();
-    let status = status.with_context(|| format!("{} cannot be started; run make up first", deploy::OPERATOR))?;
+    let on = ["--stack", stack.unwrap_or(STACK)];
+    if stack.is_some() {
+        let arguments = arguments.iter().chain(&on).map(|&argument| argument.to_owned());
+        return aws::operator(settings, &arguments.collect::<Vec<_>>());
+    }
+    emulator::must_run(settings)?;
+    let status = deploy::operator(settings).args(arguments).args(on).status();
+    let status = status.with_context(|| format!("{} cannot be started", deploy::OPERATOR))?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

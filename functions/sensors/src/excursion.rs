@@ -3,11 +3,15 @@
 //! Readings arrive late, twice and in any order. What is kept is the order of time: segments of
 //! readings of one level, each known by its first and its last reading and the one that was told of.
 //! A reading beyond a threshold that touches no segment of its kind begins an excursion nobody was
-//! told of. Segments never grow together and always keep what was told of, so between two readings
-//! that were told of there is one of another level: no excursion is told of twice.
+//! told of. A late reading of another level cuts a segment into two, and the one that nobody was
+//! told of is told of then. Segments never grow together and always keep what was told of, so between
+//! two readings that were told of there is one of another level: no excursion is told of twice.
+//!
+//! Of a segment that is cut twice only the outermost readings are known: an excursion between the cuts
+//! stays untold.
 
 use serde::{Deserialize, Serialize};
-use shared::{event::AlertKind, time::Timestamp};
+use shared::{event::AlertKind, id::Id, time::Timestamp};
 use utoipa::ToSchema;
 
 use crate::sensor_type::Level;
@@ -34,6 +38,51 @@ struct Segment {
     last: Timestamp,
     /// The reading for which the alert was raised.
     told: Option<Timestamp>,
+    /// What an alert for the first reading would say; nothing is known of one that was told of.
+    #[serde(default)]
+    first_sample: Option<Sample>,
+    /// What an alert for the last reading would say.
+    #[serde(default)]
+    last_sample: Option<Sample>,
+}
+
+/// What a reading measured.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    pub reading_id: Id,
+    pub value: f64,
+}
+
+/// An excursion that nobody was told of, by the reading to tell of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Untold {
+    pub kind: AlertKind,
+    pub at: Timestamp,
+    pub sample: Sample,
+}
+
+impl Segment {
+    /// A single reading, which is told of if it is beyond a threshold and known.
+    fn of(at: Timestamp, beyond: Option<AlertKind>, sample: Option<Sample>) -> Self {
+        let sample = beyond.and(sample);
+        Self { beyond, first: at, last: at, told: sample.map(|_| at), first_sample: sample, last_sample: sample }
+    }
+
+    /// Takes in a reading of the same level.
+    fn extend(&mut self, at: Timestamp, sample: Sample) {
+        let sample = self.beyond.map(|_| sample);
+        if at < self.first {
+            (self.first, self.first_sample) = (at, sample);
+        }
+        if at > self.last {
+            (self.last, self.last_sample) = (at, sample);
+        }
+    }
+
+    /// What there is to tell of a segment of one reading.
+    fn untold(&self) -> Option<Untold> {
+        Some(Untold { kind: self.beyond?, at: self.told?, sample: self.first_sample? })
+    }
 }
 
 /// An excursion that has not ended.
@@ -44,54 +93,63 @@ pub struct Excursion {
 }
 
 impl Timeline {
-    /// Takes in a reading; answers with its kind when it begins an excursion nobody was told of.
-    pub fn observe(&mut self, at: Timestamp, level: Level) -> Option<AlertKind> {
+    /// Takes in a reading; answers with the excursions that nobody was told of, which are told of now.
+    pub fn observe(&mut self, at: Timestamp, level: Level, sample: Sample) -> Vec<Untold> {
         let beyond = match level {
             Level::Beyond(kind) => Some(kind),
             Level::Clear => None,
-            Level::Near => return None,
+            Level::Near => return Vec::new(),
         };
-        let began = self.place(at, beyond);
+        let untold = self.place(at, beyond, sample);
         self.forget();
-        beyond.filter(|_| began)
+        untold
     }
 
-    /// Puts a reading where it belongs in time; true when it began a segment.
-    fn place(&mut self, at: Timestamp, beyond: Option<AlertKind>) -> bool {
+    /// Puts a reading where it belongs in time.
+    fn place(&mut self, at: Timestamp, beyond: Option<AlertKind>, sample: Sample) -> Vec<Untold> {
         if self.truncated && self.segments.first().is_some_and(|oldest| at < oldest.first) {
-            return false;
+            return Vec::new();
         }
         let next = self.segments.partition_point(|segment| segment.first <= at);
-        let new = Segment { beyond, first: at, last: at, told: beyond.map(|_| at) };
+        let new = Segment::of(at, beyond, Some(sample));
         if let Some(index) = next.checked_sub(1) {
-            let before = self.segments[index];
+            let before = &mut self.segments[index];
             if before.beyond == beyond {
-                self.segments[index].last = before.last.max(at);
-                return false;
+                before.extend(at, sample);
+                return Vec::new();
             }
             if at < before.last {
-                self.split(index, new);
-                return true;
+                let cut_off = self.split(index, new);
+                return new.untold().into_iter().chain(cut_off).collect();
             }
         }
         match self.segments.get_mut(next) {
-            Some(after) if after.beyond == beyond => after.first = at,
+            Some(after) if after.beyond == beyond => {
+                after.extend(at, sample);
+                Vec::new()
+            }
             _ => {
                 self.segments.insert(next, new);
-                return true;
+                new.untold().into_iter().collect()
             }
         }
-        false
     }
 
     /// Puts a segment inside another, of whose readings only the first, the last, and the one that was
-    /// told of are known.
-    fn split(&mut self, index: usize, new: Segment) {
-        let Segment { beyond, first, last, told } = self.segments[index];
-        let (told_before, told_after) = (told.filter(|told| *told <= new.first), told.filter(|told| *told > new.first));
-        let left = Segment { beyond, first, last: told_before.unwrap_or(first), told: told_before };
-        let right = Segment { beyond, first: told_after.unwrap_or(last), last, told: told_after };
+    /// told of are known; answers with the part that nobody was told of.
+    fn split(&mut self, index: usize, new: Segment) -> Option<Untold> {
+        let whole = self.segments[index];
+        let first = Segment::of(whole.first, whole.beyond, whole.first_sample);
+        let last = Segment::of(whole.last, whole.beyond, whole.last_sample);
+        let (left, right, untold) = match whole.told {
+            Some(told) if told > new.first => {
+                (first, Segment { first: told, first_sample: None, ..whole }, first.untold())
+            }
+            Some(told) => (Segment { last: told, last_sample: None, ..whole }, last, last.untold()),
+            None => (first, last, None),
+        };
         self.segments.splice(index..=index, [left, new, right]);
+        untold
     }
 
     fn forget(&mut self) {
@@ -122,12 +180,21 @@ mod tests {
         Timestamp::from_unix_millis(i64::try_from(moment).unwrap())
     }
 
-    /// The moments of the readings that began an excursion.
+    fn sample(moment: usize) -> Sample {
+        Sample { reading_id: Id::new(moment as u64 + 1).unwrap(), value: moment as f64 }
+    }
+
+    /// The moments of the readings that told of an excursion.
     fn alerts(readings: &[(usize, Level)]) -> Vec<(usize, AlertKind)> {
         let mut timeline = Timeline::default();
         readings
             .iter()
-            .filter_map(|(moment, level)| timeline.observe(at(*moment), *level).map(|kind| (*moment, kind)))
+            .flat_map(|(moment, level)| timeline.observe(at(*moment), *level, sample(*moment)))
+            .map(|untold| {
+                let moment = usize::try_from(untold.at.unix_millis()).unwrap();
+                assert_eq!(untold.sample, sample(moment));
+                (moment, untold.kind)
+            })
             .collect()
     }
 
@@ -179,6 +246,20 @@ mod tests {
         }
 
         #[test]
+        fn if_one_reading_is_late_every_excursion_is_told_of_once(
+            readings in readings(), late in any::<prop::sample::Index>(), until in any::<prop::sample::Index>(),
+        ) {
+            let mut deliveries = readings.clone();
+            let reading = deliveries.remove(late.index(readings.len()));
+            deliveries.insert(until.index(readings.len()), reading);
+            let told = alerts(&deliveries);
+            for excursion in excursions(&readings) {
+                let told = told.iter().filter(|(moment, _)| excursion.contains(moment)).count();
+                prop_assert_eq!(told, 1, "{:?}", excursion);
+            }
+        }
+
+        #[test]
         fn in_any_order_no_kind_of_excursion_stays_untold((readings, deliveries) in deliveries()) {
             let told = alerts(&deliveries);
             for kind in [AlertKind::Above, AlertKind::Below] {
@@ -191,7 +272,7 @@ mod tests {
         fn in_any_order_the_latest_readings_decide_whether_an_alert_is_on((readings, deliveries) in deliveries()) {
             let mut timeline = Timeline::default();
             for (moment, level) in deliveries {
-                timeline.observe(at(moment), level);
+                timeline.observe(at(moment), level, sample(moment));
             }
             let latest = readings.iter().rev().find(|(_, level)| *level != Level::Near);
             let kind = latest.and_then(|(_, level)| if let Level::Beyond(kind) = level { Some(*kind) } else { None });
@@ -200,14 +281,28 @@ mod tests {
     }
 
     #[test]
+    fn a_late_reading_that_cuts_an_excursion_tells_of_the_part_that_nobody_was_told_of() {
+        let (above, clear) = (LEVELS[0], LEVELS[2]);
+        let told =
+            |readings: &[(usize, Level)]| alerts(readings).into_iter().map(|(moment, _)| moment).collect::<Vec<_>>();
+        assert_eq!(told(&[(1, above), (3, above), (2, clear)]), [1, 3]);
+        assert_eq!(told(&[(3, above), (1, above), (2, clear)]), [3, 1]);
+        assert_eq!(
+            told(&[(1, above), (9, above), (5, clear), (4, above), (6, above), (3, clear), (7, clear)]),
+            [1, 9, 4, 6]
+        );
+        assert_eq!(told(&[(1, above), (3, above), (5, above), (4, clear), (2, clear)]), [1, 5]);
+    }
+
+    #[test]
     fn a_sensor_that_never_rests_is_remembered_for_a_bounded_time_only() {
         let readings: Vec<_> = (0..1000).map(|moment| (moment, LEVELS[moment % 2])).collect();
         assert_eq!(alerts(&readings).len(), 1000);
         let mut timeline = Timeline::default();
         for (moment, level) in &readings {
-            timeline.observe(at(*moment), *level);
+            timeline.observe(at(*moment), *level, sample(*moment));
         }
         assert_eq!(timeline.segments.len(), REMEMBERED);
-        assert_eq!(timeline.observe(at(3), LEVELS[0]), None);
+        assert_eq!(timeline.observe(at(3), LEVELS[0], sample(3)), []);
     }
 }

@@ -1,10 +1,10 @@
+use std::collections::HashMap;
+
 use anyhow::Result;
 use aws_sdk_dynamodb::types::AttributeValue;
-use serde::de::DeserializeOwned;
-use shared::{
-    aws,
-    table::{Item, Table},
-};
+use shared::table::Table;
+
+use crate::account;
 
 /// One deployed stack.
 pub struct Stack {
@@ -14,8 +14,8 @@ pub struct Stack {
 }
 
 impl Stack {
-    pub fn connect(name: &str) -> Result<Self> {
-        let config = aws::sdk_config()?;
+    pub async fn connect(name: &str) -> Result<Self> {
+        let config = account::sdk_config().await?;
         Ok(Self {
             name: name.to_owned(),
             database: aws_sdk_dynamodb::Client::new(&config),
@@ -29,14 +29,14 @@ impl Stack {
     }
 
     /// All items of a type in a service's table, in no order: reads the whole table.
-    pub async fn items<T: Item + DeserializeOwned>(&self, service: &str) -> Result<Vec<T>> {
+    pub async fn items(&self, service: &str, item_type: &str) -> Result<Vec<HashMap<String, AttributeValue>>> {
         let scan = self.database.scan().table_name(self.resource(service)).filter_expression("#type = :type");
         let scan = scan.expression_attribute_names("#type", "type");
-        let scan = scan.expression_attribute_values(":type", AttributeValue::S(T::TYPE.to_owned()));
+        let scan = scan.expression_attribute_values(":type", AttributeValue::S(item_type.to_owned()));
         let mut pages = scan.into_paginator().items().send();
         let mut items = Vec::new();
         while let Some(item) = pages.next().await.transpose()? {
-            items.push(serde_dynamo::from_item(item)?);
+            items.push(item);
         }
         Ok(items)
     }

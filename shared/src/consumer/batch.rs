@@ -47,7 +47,8 @@ pub trait BatchConsumer: Send + Sync {
     /// Which other events an event is applied together with.
     fn group(&self, event: &Envelope) -> Result<Group, ConsumerError>;
 
-    /// Applies events of one group, none of them twice in the call.
+    /// Applies events of one group, none of them twice in the call; in halves, down to single events, when
+    /// together they are refused or too many.
     ///
     /// Commits one transaction with [`Transaction::once`](crate::table::Transaction::once), or the
     /// insert of its [`BatchConsumer::once_key`], in it for each. When a condition of it fails, `handle` is called again, without the events that were
@@ -222,8 +223,9 @@ async fn handle_group(consumer: &dyn BatchConsumer, mut deliveries: Vec<Delivery
                 outcomes.extend(before.iter().map(|delivery| (consumer.once_key(delivery), Ok(Outcome::Duplicate))));
             }
             Err(error) if deliveries.len() > 1 && !concerns_all(&error) => {
-                for delivery in deliveries {
-                    outcomes.extend(Box::pin(handle_group(consumer, vec![delivery], begins_by)).await);
+                let (first, second) = deliveries.split_at(deliveries.len() / 2);
+                for half in [first, second] {
+                    outcomes.extend(Box::pin(handle_group(consumer, half.to_vec(), begins_by)).await);
                 }
                 break;
             }

@@ -60,6 +60,8 @@ struct Found {
 pub enum Fault {
     /// Every call is answered with 500 until the fault is cleared.
     Down,
+    /// Every write is answered with 500 until the fault is cleared.
+    ReadOnly,
     /// No call is answered.
     Hanging,
     /// The next write is done, but its answer and that of the SDK's repetitions never arrive.
@@ -222,7 +224,8 @@ impl Database {
         let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
         self.calls.lock().unwrap().push(operation.clone());
         let mut fault = self.fault.lock().unwrap();
-        if *fault == Some(Fault::Down) {
+        let reads = ["GetItem", "BatchGetItem", "Query"].contains(&&*operation);
+        if *fault == Some(Fault::Down) || (*fault == Some(Fault::ReadOnly) && !reads) {
             return lost();
         }
         let body = request.body().bytes().unwrap_or_default();
@@ -238,7 +241,7 @@ impl Database {
         }
         match result {
             Ok(body) => {
-                if ["GetItem", "BatchGetItem", "Query"].contains(&&*operation) {
+                if reads {
                     self.count(&body);
                 }
                 (200, body)

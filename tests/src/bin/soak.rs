@@ -15,7 +15,7 @@ const SETTLING: Duration = Duration::from_secs(300);
 async fn main() -> Result<ExitCode> {
     let minutes: f64 = env::args().nth(1).unwrap_or_else(|| "10".into()).parse().context("how many minutes?")?;
     let stack = Stack::from_env()?;
-    policy::hasten(soak::POISONED).await?;
+    let hastened = policy::hasten(soak::POISONED, 1).await?;
     let started = Instant::now();
     let soak = soak::run(&stack, Duration::from_secs_f64(minutes * 60.0)).await?;
     let seconds = started.elapsed().as_secs_f64();
@@ -31,6 +31,7 @@ async fn main() -> Result<ExitCode> {
     println!("after the redrive of what the poisoned consumer left:");
     let after = integrity::check(&stack, &soak.accepted, SETTLING).await?;
     println!("{after}");
+    hastened.restore().await?;
     let refused = policy::refused(stack.home(), &functions_log()?);
     if !refused.is_empty() {
         println!("refused by their policies {refused:?}");

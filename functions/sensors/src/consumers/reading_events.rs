@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use shared::{
     aws::ConfigError,
     consumer::{self, BatchConsumer, ConsumerError, Delivery, Group},
-    event::{AlertKind, Envelope, SensorAlertRaised, SensorReadingRecorded},
+    event::{Envelope, SensorAlertRaised, SensorReadingRecorded},
     id::Id,
     runtime::Function,
     table::{Table, Transaction},
@@ -16,13 +16,15 @@ use uuid::Uuid;
 
 use crate::{
     Sensors,
+    excursion::{Sample, Untold},
     sensor_type::{SensorType, SensorTypes},
     statistics::window_of,
     store::{self, Outlier, SensorState, Series, Window},
 };
 
-/// Readings in one transaction: for each an inbox record and, at worst, an alert; and three items
-/// more, of the hundred that a transaction may write.
+/// Readings in one transaction: for each an inbox record and an alert, if all of them raise one; and
+/// three items more, of the hundred that a transaction may write. Should some raise two, and all be too
+/// many, the batch is halved.
 const LIMIT: usize = 48;
 /// Inbox records tell repetitions of an event for thirty days; an older one could be a repetition
 /// that nothing tells any more, and is not counted.
@@ -67,7 +69,7 @@ impl BatchConsumer for ReadingEvents {
         let mut transaction = Transaction::new();
         for (delivery, reading) in &readings {
             transaction = transaction.once(delivery);
-            if let Some(alert) = sensor.take_in(reading, sensor_type) {
+            for alert in sensor.take_in(reading, sensor_type) {
                 transaction = delivery.context().scope(async { transaction.publish(&alert) }).await;
             }
         }
@@ -112,12 +114,9 @@ impl Sensor {
         Ok(Self { state, window, type_window })
     }
 
-    /// Counts a reading and judges it; answers with the alert that it raises.
-    fn take_in(
-        &mut self,
-        reading: &SensorReadingRecorded,
-        sensor_type: Option<&SensorType>,
-    ) -> Option<SensorAlertRaised> {
+    /// Counts a reading and judges it; answers with the alerts that it raises: two when it begins an
+    /// excursion in the midst of what was taken for another.
+    fn take_in(&mut self, reading: &SensorReadingRecorded, sensor_type: Option<&SensorType>) -> Vec<SensorAlertRaised> {
         let score = sensor_type.and_then(|kind| self.state.recent.outlier(reading.value, kind.noise()));
         self.state.recent.remember(reading.recorded_at, reading.value);
         for window in [&mut self.window, &mut self.type_window] {
@@ -126,9 +125,10 @@ impl Sensor {
         if let Some(score) = score {
             self.show_outlier(reading, score);
         }
-        let sensor_type = sensor_type?;
-        let kind = self.state.timeline.observe(reading.recorded_at, sensor_type.level(reading.value))?;
-        Some(alert(reading, kind, sensor_type.threshold(kind)?))
+        let Some(sensor_type) = sensor_type else { return Vec::new() };
+        let sample = Sample { reading_id: reading.reading_id, value: reading.value };
+        let untold = self.state.timeline.observe(reading.recorded_at, sensor_type.level(reading.value), sample);
+        untold.iter().filter_map(|untold| Some(alert(reading, untold, sensor_type.threshold(untold.kind)?))).collect()
     }
 
     fn show_outlier(&mut self, reading: &SensorReadingRecorded, score: f64) {
@@ -144,16 +144,18 @@ impl Sensor {
     }
 }
 
-fn alert(reading: &SensorReadingRecorded, kind: AlertKind, threshold: f64) -> SensorAlertRaised {
+/// The alert for a reading of the same sensor as this one.
+fn alert(reading: &SensorReadingRecorded, untold: &Untold, threshold: f64) -> SensorAlertRaised {
+    let Untold { kind, at, sample: Sample { reading_id, value } } = *untold;
     SensorAlertRaised {
-        alert_id: Id::derived(&format!("alert#{}", reading.reading_id)),
+        alert_id: Id::derived(&format!("alert#{reading_id}")),
         sensor_type: reading.sensor_type.clone(),
         device_id: reading.device_id.clone(),
-        reading_id: reading.reading_id,
+        reading_id,
         kind,
-        value: reading.value,
+        value,
         threshold,
         unit: reading.unit.clone(),
-        recorded_at: reading.recorded_at,
+        recorded_at: at,
     }
 }

@@ -142,6 +142,39 @@ async fn readings_that_each_raise_an_alert_still_fit_their_transaction() {
 }
 
 #[tokio::test]
+async fn a_late_reading_tells_of_the_excursion_that_it_shows_to_be_one_of_its_own() {
+    let world = world();
+    world.deliver(vec![event("d1", 85.0, 1), event("d1", 86.0, 3)]).await;
+    let late = event("d1", 20.0, 2);
+    world.deliver(vec![late.clone()]).await;
+    let alerts = world.events("sensor.alert_raised");
+    assert_eq!(alerts.iter().map(|alert| alert.data["value"].as_f64().unwrap()).collect::<Vec<_>>(), [85.0, 86.0]);
+    assert_eq!(
+        (&alerts[1].data["recorded_at"], alerts[1].causation_id),
+        (&event("d1", 86.0, 3).data["recorded_at"], Some(late.id))
+    );
+}
+
+#[tokio::test]
+async fn readings_that_each_raise_two_alerts_are_processed_in_halves() {
+    let world = world();
+    for pair in 0..16 {
+        let (begin, end, rest) =
+            (event("d1", 140.0, 10 * pair), event("d1", 140.0, 10 * pair + 4), event("d1", 20.0, 10 * pair + 6));
+        world.deliver(vec![begin, end, rest]).await;
+    }
+    assert_eq!(world.events("sensor.alert_raised").len(), 16);
+    let cutting = (0..16).map(|pair| event("d1", -40.0, 10 * pair + 2));
+    let more = (0..32).map(|n| event("d1", if n % 2 == 0 { 140.0 } else { -40.0 }, 1000 + n));
+    world.database.calls();
+    let outcomes = world.deliver(cutting.chain(more).collect()).await;
+    assert!(outcomes.iter().all(Result::is_ok));
+    let calls = world.database.calls();
+    assert_eq!(calls.iter().filter(|call| *call == "TransactWriteItems").count(), 3, "all, and two halves");
+    assert_eq!((counted(&world, "SENSOR_WINDOWS#"), world.events("sensor.alert_raised").len()), (48 + 48, 16 + 64));
+}
+
+#[tokio::test]
 async fn readings_of_a_type_that_is_no_longer_configured_are_counted_and_not_judged() {
     let world = world();
     let reading = SensorReadingRecorded {
@@ -243,7 +276,8 @@ fn assert_counted_once(world: &World, values: &[f64]) {
 /// No excursion is told of twice, and none of a kind goes untold.
 fn assert_alerts(world: &World, events: &[Envelope], values: &[f64]) {
     let alerts = world.events("sensor.alert_raised");
-    let moment = |alert: &Envelope| events.iter().position(|event| Some(event.id) == alert.causation_id).unwrap();
+    let of = |alert: &Envelope| alert.data["reading_id"].clone();
+    let moment = |alert: &Envelope| events.iter().position(|event| event.data["reading_id"] == of(alert)).unwrap();
     let told: Vec<usize> = alerts.iter().map(moment).collect();
     for excursion in excursions(values) {
         assert!(told.iter().filter(|moment| excursion.contains(moment)).count() <= 1, "{told:?} {excursion:?}");
