@@ -84,18 +84,19 @@ fn start(settings: &Settings) -> Result<String> {
         step("Deploying the stack", || release.deploy(settings))?;
     }
     let usage = step("Loading accounts and demo data", || deploy::initialise(settings, &settings.api_url()))?;
-    step("Waiting until every service is healthy", || wait_healthy(settings))?;
+    step("Waiting until every service is healthy", || wait_healthy(&settings.api_url()))?;
     Ok(usage)
 }
 
-fn health(settings: &Settings) -> Option<Value> {
-    http::get(&format!("{}/health", settings.api_url()), Duration::from_secs(5))
+fn health(base_url: &str) -> Option<Value> {
+    http::get(&format!("{base_url}/health"), Duration::from_secs(5))
 }
 
-fn wait_healthy(settings: &Settings) -> Result<()> {
+/// Waits until the stack at this base URL says that every service is healthy.
+pub fn wait_healthy(base_url: &str) -> Result<()> {
     let started = Instant::now();
     loop {
-        let health = health(settings);
+        let health = health(base_url);
         if health.as_ref().is_some_and(|health| health["overall_status"] == "healthy") {
             return Ok(());
         }
@@ -152,7 +153,7 @@ pub fn status(settings: &Settings) -> Result<ExitCode> {
     settings.check_ports()?;
     println!("emulator   {} (process {pid})", settings.emulator_url());
     println!("API        {}", settings.api_url());
-    let Some(health) = health(settings).filter(|health| health["overall_status"].is_string()) else {
+    let Some(health) = health(&settings.api_url()).filter(|health| health["overall_status"].is_string()) else {
         println!("           does not answer; see `make logs`");
         return Ok(ExitCode::FAILURE);
     };
