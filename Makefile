@@ -1,6 +1,7 @@
 XTASK = $(MAKE) --silent prerequisites && cargo run --quiet --target-dir target/xtask --package xtask --
 RUST_NEEDED := 95
 E2E = cargo test --package e2e --no-fail-fast --test purchase --test access --test identity --test key_rotation --test crash \
+	--test queues \
 	--test permissions --test degradation --test integrity --test notifications --test refusals --test samples --test secrets
 
 .DEFAULT_GOAL := help

@@ -9,6 +9,8 @@ pub enum Feature {
     Policies,
     /// The functions are processes of this machine.
     Processes,
+    /// The queue service leaves moving dead letters home to others.
+    RedriveByHand,
 }
 
 impl Feature {
@@ -19,6 +21,7 @@ impl Feature {
         }
         let reason = match self {
             Self::Policies => "LocalStack's community edition lets every function do everything",
+            Self::RedriveByHand => "LocalStack moves dead letters home itself",
             Self::Processes => "LocalStack runs the functions in containers, out of this test's reach",
         };
         eprintln!("skipped: {reason}");
