@@ -1,11 +1,14 @@
 XTASK = $(MAKE) --silent prerequisites && cargo run --quiet --target-dir target/xtask --package xtask --
 RUST_NEEDED := 95
-E2E = cargo test --package e2e --no-fail-fast --test purchase --test access --test identity --test key_rotation --test crash \
+SUITE = cargo test --package e2e --no-fail-fast --test purchase --test access --test identity --test key_rotation --test crash \
 	--test queues \
-	--test permissions --test degradation --test integrity --test notifications --test refusals --test samples --test secrets
+	--test permissions --test degradation --test integrity --test notifications --test samples $(SUITE_OPTIONS)
+# What reads the logs of all that the suite has done.
+AFTERWARDS = cargo test --package e2e --no-fail-fast --test refusals --test secrets
+E2E = sh -c '$(SUITE); suite=$$?; $(AFTERWARDS) && exit $$suite'
 
 .DEFAULT_GOAL := help
-.PHONY: prerequisites help up down reset rotate-signing-key rebuild-analytics stop-service start-service republish \
+.PHONY: prerequisites help up build checked down reset rotate-signing-key retire-signing-key rebuild-analytics stop-service start-service republish \
 	deploy-service build-arm64 deploy operator invoke sample watch sam-local logs mail status test test-resilience soak timing cost \
 	lint observability deny advisories unit e2e contract localstack openapi tools test-tools
 
@@ -15,6 +18,9 @@ help: ## Say what there is
 up: ## Build, deploy and start everything on this machine
 	@$(XTASK) up
 
+build: ## Build the functions, and start nothing
+	@$(XTASK) build
+
 down: ## Stop it; the data stays
 	@$(XTASK) down
 
@@ -23,6 +29,9 @@ reset: ## Stop it and forget the data
 
 rotate-signing-key: ## Let a new key sign the access tokens, without signing anyone out
 	@$(XTASK) rotate-signing-key
+
+retire-signing-key: ## Let no token be good of the key that signed before: after a rotation, when that key has leaked
+	@$(XTASK) retire-signing-key
 
 rebuild-analytics: ## Make analytics' read model anew from the log of events, while the old one answers
 	@$(XTASK) rebuild-analytics
@@ -43,7 +52,7 @@ build-arm64: ## Build the functions for AWS, on any machine, and check that Lamb
 	@$(XTASK) build-arm64
 
 deploy: ## Build for AWS and deploy an environment of samconfig.toml: make deploy ENVIRONMENT=dev
-	@$(XTASK) deploy $(ENVIRONMENT)
+	@$(XTASK) deploy $(ENVIRONMENT) $(if $(ATTEMPT),--attempt $(ATTEMPT))
 
 operator: ## Run the operator's commands on AWS: make operator ARGUMENTS="api-keys --stack quayside-prod"
 	@$(XTASK) operator $(ARGUMENTS)
@@ -69,7 +78,13 @@ mail: ## Show the e-mails and SMS that were sent: make mail TO=anna@example.com
 status: ## Say what is running, and how it is
 	@$(XTASK) status
 
-test: lint deny unit e2e contract ## Run every check and test, on a stack of its own
+test: tools test-tools ## Run every check and test, on stacks of their own
+	@$(MAKE) --jobs=2 checked build
+	@$(MAKE) e2e contract
+
+# Beside the build of the functions, which keeps one core busy for most of its time.
+checked:
+	@MAKEFLAGS= $(MAKE) lint deny unit
 
 test-resilience: ## Stop each service of the running stack in turn, and see the others go on
 	@$(XTASK) against-stack cargo run --quiet --package e2e --bin test-resilience
@@ -101,13 +116,13 @@ advisories: ## Look the dependencies up in the RustSec database, which needs the
 	@$(XTASK) deny advisories
 
 unit:
-	cargo test --workspace --exclude e2e --lib --test '*'
+	cargo test --workspace --exclude e2e --lib --bin xtask --bin quayside-operator --test '*'
 	cargo test --package e2e --lib --test saga --test template
-	cargo test --package xtask
 
 e2e: tools
 	@$(XTASK) with-stack $(E2E)
 
+localstack: SUITE_OPTIONS = -- --test-threads=2
 localstack: tools ## Deploy to LocalStack in Docker, run the end-to-end suite there, and remove it again
 	@$(XTASK) with-localstack $(E2E)
 

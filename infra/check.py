@@ -4,7 +4,8 @@
   is clean with those of production.
 - Every stack stays clear of CloudFormation's limits, counted after the SAM transform with those parameters.
 - Every function waits for the stack that watches it; the money path rolls out gradually, watched by alarms
-  that exist.
+  that exist, and by a new version for whatever changes of it.
+- The API has the one stage that is throttled and traced, and its own answers are part of its definition.
 - What holds data is encrypted, recoverable and protected, and outlives its stack.
 
 Usage: check.py, from the repository's root. Prints the counts; fails with a line for whatever is wrong.
@@ -18,11 +19,14 @@ import pathlib
 import subprocess
 import sys
 
-import tomlkit
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 
 from observability import service_of, without_stack
+
+sys.path.append("localstack")
+
+from releases import environments, overrides, with_releases
 
 TEMPLATE = pathlib.Path("template.yaml")
 STATE = sorted(pathlib.Path("infra").glob("*.yaml"))
@@ -54,12 +58,14 @@ def main():
     logging.disable(logging.WARNING)
     os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
     template = parsed(TEMPLATE)
-    wrong = [*check_functions(template), *check_state()]
-    found = list(environments(template, wrong))
+    wrong = [*check_functions(template), *check_state(), *check_releases()]
+    found = list(checked_environments(template, wrong))
     # `sam validate --lint` has linted it with the defaults, which have no rollouts.
     linters = [(name, started_lint(parameters)) for name, parameters in found if name == "prod"]
     for name, parameters in found:
-        wrong += check_size(f"{TEMPLATE} for {name}", transformed(template, parameters), TEMPLATE)
+        deployed = transformed(template, parameters)
+        wrong += check_size(f"{TEMPLATE} for {name}", deployed, TEMPLATE)
+        wrong += check_api(template, deployed)
     for path in [*STATE, *OBSERVABILITY]:
         wrong += check_size(str(path), parsed(path), path)
     for name, linter in linters:
@@ -75,14 +81,13 @@ def parsed(path):
     return yaml_parse(path.read_text())
 
 
-def environments(template, wrong):
+def checked_environments(template, wrong):
     """Each environment's name and parameters."""
-    config = tomlkit.parse(pathlib.Path("samconfig.toml").read_text()).unwrap()
-    found = {name: section["deploy"]["parameters"] for name, section in config.items() if name != "version"}
+    found = environments()
     if found.keys() != ENVIRONMENTS:
         wrong.append(f"samconfig.toml has {sorted(found)}, not {sorted(ENVIRONMENTS)}")
     for name, settings in found.items():
-        parameters = GIVEN | dict(override.split("=", 1) for override in settings["parameter_overrides"])
+        parameters = GIVEN | overrides(settings)
         for parameter, value in parameters.items():
             declared = template["Parameters"].get(parameter)
             if declared is None:
@@ -118,6 +123,22 @@ def check_size(name, template, path):
         yield f"{name} has {resources} resources: too near to CloudFormation's {MOST_RESOURCES} for one stack"
     if size > LARGEST_TEMPLATE * (1 - HEADROOM):
         yield f"{name} has {size:,} bytes: too near to CloudFormation's {LARGEST_TEMPLATE:,} for one template"
+
+
+def check_api(template, deployed):
+    stages, deployments, definitions = (
+        [resource["Properties"] for resource in deployed["Resources"].values() if resource["Type"] == kind]
+        for kind in ("AWS::ApiGateway::Stage", "AWS::ApiGateway::Deployment", "AWS::ApiGateway::RestApi")
+    )
+    # A deployment that names a stage makes one.
+    names = [of["StageName"] for of in stages + deployments if "StageName" in of]
+    if len(names) != 1:
+        yield f"the API has the stages {', '.join(names)}"
+    if not all(stage.get("TracingEnabled") and stage.get("MethodSettings") for stage in stages):
+        yield "a stage is not throttled, or not traced"
+    wanted = template["Resources"]["Api"]["Properties"]["GatewayResponses"].keys()
+    if [definition["Body"]["x-amazon-apigateway-gateway-responses"].keys() for definition in definitions] != [wanted]:
+        yield "the API's definition is without its gateway responses"
 
 
 def check_functions(template):
@@ -156,6 +177,33 @@ def is_on_money_path(name, service, function):
         for action in statement["Action"]
     }
     return name in SIGN_IN or (service in {"orders", "payments"} and bool(actions & CHANGING))
+
+
+def check_releases():
+    """Whether every function with an alias gets a new version when something changes, and none when nothing does."""
+    code = {"code_digest": lambda _: "code"}
+    before = versions(GIVEN, **code)
+    if versions(GIVEN, **code) != before:
+        yield "the same deployment a second time would publish versions"
+    for change, changed in {
+        "a key": versions(GIVEN | {"JwtPublicKeys": "kid:y"}, **code),
+        "the code": versions(GIVEN, code_digest=lambda _: "other"),
+        "the attempt": versions(GIVEN, **code, attempt="2"),
+    }.items():
+        if missed := sorted(before & changed):
+            yield f"{change} changes, and these versions stay: {', '.join(missed)}"
+
+
+def versions(parameters, **release):
+    """The logical ids of the versions that a deployment with these parameters publishes."""
+    template = yaml_parse(with_releases(TEMPLATE.read_text(), parameters, **release))
+    template["Resources"] = {
+        name: resource for name, resource in template["Resources"].items() if "AutoPublishAlias" in resource["Properties"]
+    }
+    for resource in template["Resources"].values():
+        resource["Properties"].pop("Events", None)
+    resources = transformed(template, parameters)["Resources"].items()
+    return {name for name, resource in resources if resource["Type"] == "AWS::Lambda::Version"}
 
 
 def check_state():

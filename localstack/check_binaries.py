@@ -14,6 +14,8 @@ from package import CODE, TEMPLATE, binary_of
 MACHINES = {"arm64": 183, "x86_64": 62}
 # Amazon Linux 2023, which `provided.al2023` is, has this version of glibc.
 NEWEST_GLIBC = (2, 34)
+# Of how many functions it is said what is wrong.
+SAID = 5
 GLIBC = re.compile(rb"\0GLIBC_(\d+)\.(\d+)(?:\.\d+)?(?=\0)")
 
 
@@ -28,13 +30,14 @@ def main():
             continue
         binary = path.read_bytes()
         if machine(binary) != MACHINES[architecture]:
-            wrong.append(f"{name} is not built for {architecture}")
+            wrong.append(f"{name} is not built for Linux on {architecture}")
         glibc = max((tuple(map(int, found)) for found in GLIBC.findall(binary)), default=(0, 0))
         if glibc > NEWEST_GLIBC:
             wrong.append(f"{name} needs glibc {version(glibc)}, and Amazon Linux 2023 has {version(NEWEST_GLIBC)}")
         newest = max(newest, glibc)
     if wrong:
-        sys.exit("\n".join(wrong))
+        more = len(wrong) - SAID
+        sys.exit("\n".join(wrong[:SAID] + [f"and {more} more"] * (more > 0)))
     print(f"{len(names)} functions for {architecture}; none needs a newer glibc than {version(newest)}")
 
 

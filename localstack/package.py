@@ -5,11 +5,14 @@ work for what is mostly unchanged. A zip that a template names it uploads as it 
 is kept for as long as its function's binary is the same, and is the same to the byte for the same binary.
 
 Unless it is for AWS, the template is template.yaml without what only AWS has a use for: what watches the
-functions (log groups, alarms, dashboards) and what lets a new version take over step by step.
+functions (log groups, alarms, dashboards) and what lets a new version take over step by step. For AWS it
+also says what each function with an alias is released as: see releases.py.
 
-Usage: package.py FOLDER [--aws], from the repository's root.
+Usage: package.py FOLDER [--aws ENVIRONMENT [--attempt TEXT]], from the repository's root.
 """
 
+import argparse
+import functools
 import hashlib
 import os
 import pathlib
@@ -18,9 +21,10 @@ import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
+from releases import CODE, overrides_of, with_releases
+
 TEMPLATE = pathlib.Path("template.yaml")
 BUILT = pathlib.Path("target/lambda")
-CODE = re.compile(r"(CodeUri: *)target/lambda/([\w-]+)/?")
 NESTED = re.compile(r"(TemplateURL: *)(?=infra/)")
 # The resources that watch, what waits for them, and the properties of a gradual rollout.
 FOR_AWS_ALONE = re.compile(
@@ -38,18 +42,29 @@ EXECUTABLE = 0o100755 << 16
 
 
 def main():
-    folder, *options = sys.argv[1:]
-    folder = pathlib.Path(folder)
+    options = parsed_options()
+    folder = options.folder
     template = TEMPLATE.read_text()
-    if "--aws" not in options:
+    if options.aws is None:
         template = FOR_AWS_ALONE.sub("", template)
     functions = sorted({name for _, name in CODE.findall(template)})
     with ThreadPoolExecutor(os.cpu_count()) as workers:
         packed = sum(workers.map(lambda name: pack(name, folder), functions))
+    if options.aws is not None:
+        code_digest = functools.partial(digest_in, folder)
+        template = with_releases(template, overrides_of(options.aws), code_digest, options.attempt)
     root = os.path.relpath(".", folder)
     template = CODE.sub(r"\1\2.zip", template)
     replace(folder / "template.yaml", NESTED.sub(rf"\1{root}/", template).encode())
     print(f"{packed} of {len(functions)} functions packed")
+
+
+def parsed_options():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("--aws", metavar="ENVIRONMENT")
+    parser.add_argument("--attempt", default="")
+    return parser.parse_args()
 
 
 def pack(name, folder):
@@ -79,6 +94,10 @@ def pack(name, folder):
 
 def binary_of(name):
     return BUILT / name / "bootstrap"
+
+
+def digest_in(folder, name):
+    return packed_digest(folder / f"{name}.zip").decode()
 
 
 def packed_digest(path):

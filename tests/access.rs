@@ -200,3 +200,66 @@ async fn check(
     }
     Ok(faults)
 }
+
+/// What no request can choose for itself.
+const CHOSEN: [&str; 4] = ["role", "admin", "is_admin", "id"];
+
+#[tokio::test]
+async fn no_body_chooses_a_role_or_an_id_at_any_route() -> Result<()> {
+    let document = repository("docs/access.md")?;
+    let stack = Stack::from_env()?;
+    let admin = stack.demo("admin").await?;
+    let world = World::new(&stack, &admin, None).await?;
+    // A health check does not look at what comes with it.
+    let rows = table(&document, "route", 5).into_iter().filter(|row| !row["route"].ends_with("/health"));
+    let rows: Vec<_> = rows.filter(|row| !row["body"].is_empty()).collect();
+    assert!(rows.len() > 30, "{}", rows.len());
+    let mut faults = Vec::new();
+    for row in &rows {
+        let (route, path) = (&row["route"], world.fill(&admin, &row["sample path"]).await?);
+        let body = world.fill(&admin, &row["body"]).await?;
+        let answer = match body.strip_prefix("form: ") {
+            Some(form) => {
+                let chosen: String = CHOSEN.iter().map(|field| format!("&{field}=1")).collect();
+                admin.post_form(&path, &format!("{form}{chosen}")).await?
+            }
+            None => {
+                let mut body: Value = serde_json::from_str(&body)?;
+                for field in CHOSEN {
+                    body[field] = json!(1);
+                }
+                admin.send(route.split(' ').next().unwrap().parse()?, &path, Some(body)).await?
+            }
+        };
+        let errors = answer.body["errors"].as_array().cloned().unwrap_or_default();
+        let pointed = |field: &&str| errors.iter().any(|error| error["pointer"] == format!("/{field}"));
+        if answer.status != StatusCode::UNPROCESSABLE_ENTITY || !CHOSEN.iter().all(|field| pointed(&field)) {
+            faults.push(format!("{route}: {} {}", answer.status, answer.body));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn another_sites_page_neither_reads_nor_does_anything_while_no_origin_is_named() -> Result<()> {
+    let stack = Stack::from_env()?;
+    let page = stack.nobody().with_header("origin", "https://evil.example");
+    assert_eq!(stack.nobody().get("/api/products").await?.status, StatusCode::OK);
+    let read = page.get("/api/products").await?;
+    assert_eq!((read.status, read.allowed_origin), (StatusCode::FORBIDDEN, None));
+
+    let (username, password) = (format!("user-{}", Uuid::new_v4().simple()), Uuid::new_v4().to_string());
+    let email = format!("{username}@example.com");
+    let registration = json!({"username": username, "email": email, "password": password});
+    assert_eq!(page.post("/auth/register", registration.clone()).await?.status, StatusCode::FORBIDDEN);
+    assert_eq!(stack.nobody().post("/auth/register", registration).await?.status, StatusCode::CREATED);
+
+    let preflight = page
+        .with_header("access-control-request-method", "POST")
+        .with_header("access-control-request-headers", "authorization")
+        .send(Method::OPTIONS, "/auth/register", None)
+        .await?;
+    assert_eq!(preflight.allowed_origin, None, "{}", preflight.status);
+    Ok(())
+}

@@ -55,17 +55,21 @@ async fn whichever_service_is_stopped_the_others_go_on_and_it_recovers() -> Resu
 }
 
 #[tokio::test]
-async fn without_auth_sensors_go_by_the_tokens_signature() -> Result<()> {
+async fn without_auth_sensors_go_by_the_tokens_signature_and_nobody_is_deleted() -> Result<()> {
     let _alone = alone().await;
     let stack = Stack::from_env()?;
-    let (customer, _) = stack.newcomer().await?;
+    let (customer, user_id) = stack.newcomer().await?;
+    let profile = format!("/api/users/{user_id}");
+    customer.eventually(&profile, |user| user["id"] == user_id).await?;
     let measure = async || customer.send(Method::POST, "/test/sensor/temperature", None).await;
     assert_eq!(measure().await?.body["auth"], "verified");
     resilience::operate("stop-service", "auth")?;
     let (without, sign_in) = (measure().await, customer.post("/auth/login", json!({})).await);
+    let deleted = customer.delete(&profile).await;
     resilience::operate("start-service", "auth")?;
     assert_eq!(without?.body["auth"], "jwt_fallback");
-    assert_eq!(sign_in?.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!([sign_in?.status, deleted?.status], [StatusCode::SERVICE_UNAVAILABLE; 2]);
+    assert_eq!(customer.get(&profile).await?.status, StatusCode::OK);
     Ok(())
 }
 

@@ -230,6 +230,12 @@ async fn signing_out_ends_the_session_at_once_where_auth_is_asked_and_no_other()
     assert_eq!(holder(&stack, &here).get("/api/auth/me").await?.status, StatusCode::UNAUTHORIZED);
     assert_eq!(refresh(&stack, &here).await?.status, StatusCode::UNAUTHORIZED);
     assert!(is_live(&stack, &there).await?);
+
+    let (admin, profile) = (stack.demo("admin").await?, format!("/api/users/{}", account.id));
+    admin.eventually(&profile, |user| user["id"] == account.id).await?;
+    assert_eq!(holder(&stack, &here).delete(&profile).await?.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(admin.get(&profile).await?.status, StatusCode::OK);
+    assert_eq!(holder(&stack, &there).delete(&profile).await?.status, StatusCode::NO_CONTENT);
     Ok(())
 }
 

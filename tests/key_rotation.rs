@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Result, ensure};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use e2e::{Session, Stack, make, secrets};
+use e2e::{Session, Stack, emulator::Feature, make, secrets};
 use reqwest::StatusCode;
 use serde_json::Value;
 
@@ -48,6 +48,17 @@ async fn use_on(session: Session, stop: Arc<AtomicBool>) -> Result<(usize, HashS
     Ok((times, statuses))
 }
 
+/// How functions of three services answer to a token.
+async fn statuses_of(stack: &Stack, token: &str) -> Result<Vec<StatusCode>> {
+    let session = stack.nobody().with_token(token);
+    let paths = ["/api/auth/verify", "/api/orders", "/api/sensors/temperature/stats"];
+    let mut statuses = Vec::new();
+    for path in paths {
+        statuses.push(session.get(path).await?.status);
+    }
+    Ok(statuses)
+}
+
 async fn refreshed(stack: &Stack, tokens: &Value) -> Result<Value> {
     let form = format!("refresh_token={}", tokens["refresh_token"].as_str().unwrap());
     let answer = stack.nobody().post_form("/auth/token", &form).await?;
@@ -56,7 +67,10 @@ async fn refreshed(stack: &Stack, tokens: &Value) -> Result<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_keys_are_good_during_a_rotation_and_nobody_is_signed_out() -> Result<()> {
+async fn two_keys_are_good_during_a_rotation_that_signs_nobody_out_until_the_old_one_is_withdrawn() -> Result<()> {
+    if !Feature::Commands.is_there() {
+        return Ok(());
+    }
     let stack = Stack::from_env()?;
     note_keys(&stack)?;
     let before = published(&stack).await?;
@@ -88,13 +102,16 @@ async fn two_keys_are_good_during_a_rotation_and_nobody_is_signed_out() -> Resul
         tokio::time::sleep(Duration::from_secs(2)).await;
         new = refreshed(&stack, &new).await?;
     }
-    let new = new["access_token"].as_str().unwrap();
-    assert!(after.contains(&kid(new)) && !before.contains(&kid(new)));
-    for token in [old, new] {
-        for path in ["/api/auth/verify", "/api/orders", "/api/sensors/temperature/stats"] {
-            let answer = stack.nobody().with_token(token).get(path).await?;
-            assert_eq!(answer.status, StatusCode::OK, "{path} {}", answer.body);
-        }
+    let signed_by_new = new["access_token"].as_str().unwrap();
+    assert!(after.contains(&kid(signed_by_new)) && !before.contains(&kid(signed_by_new)));
+    for token in [old, signed_by_new] {
+        assert_eq!(statuses_of(&stack, token).await?, [StatusCode::OK; 3]);
     }
+
+    tokio::task::spawn_blocking(|| make("retire-signing-key")).await??;
+    assert_eq!(published(&stack).await?, HashSet::from([kid(signed_by_new)]));
+    assert_eq!(statuses_of(&stack, old).await?, [StatusCode::UNAUTHORIZED; 3]);
+    let refreshed = refreshed(&stack, &new).await?;
+    assert_eq!(statuses_of(&stack, refreshed["access_token"].as_str().unwrap()).await?, [StatusCode::OK; 3]);
     Ok(())
 }

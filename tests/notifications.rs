@@ -34,7 +34,8 @@ async fn mails_of_localstack(emulator: &str, address: &str) -> Result<Vec<String
 /// The texts that were sent to this number, oldest first.
 async fn texts(number: &str) -> Result<Vec<String>> {
     let emulator = env::var("AWS_ENDPOINT_URL").context("no emulator: run `make e2e`")?;
-    let answer: Value = reqwest::get(format!("{emulator}/_ministack/sns/sms-messages")).await?.json().await?;
+    let whose = if is_localstack() { "_aws" } else { "_ministack" };
+    let answer: Value = reqwest::get(format!("{emulator}/{whose}/sns/sms-messages")).await?.json().await?;
     let mine = answer["sms_messages"][number].as_array().cloned().unwrap_or_default();
     Ok(mine.iter().map(|text| text["Message"].as_str().unwrap().to_owned()).collect())
 }

@@ -95,3 +95,42 @@ fn access_and_errors_follow_from_the_tables() {
     let create = &document["paths"]["/api/products"]["post"];
     assert_eq!(statuses(create), ["201", "400", "401", "403", "409", "413", "415", "422", "429", "503"]);
 }
+
+/// The schema, or the one that it refers to.
+fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
+    match schema["$ref"].as_str() {
+        Some(reference) => resolved(document, document.pointer(reference.trim_start_matches('#')).unwrap()),
+        None => schema,
+    }
+}
+
+/// Where in a schema a member may be sent that it does not name.
+fn open(document: &Value, schema: &Value, at: &str) -> Vec<String> {
+    let schema = resolved(document, schema);
+    let parts = ["oneOf", "anyOf", "allOf"].iter().filter_map(|word| schema[word].as_array()).flatten();
+    let own = schema["properties"].is_object() && schema["additionalProperties"] != false;
+    let members = schema["properties"].as_object().into_iter().flatten();
+    let mut found: Vec<String> = own.then(|| at.to_owned()).into_iter().collect();
+    found.extend(members.flat_map(|(name, member)| open(document, member, &format!("{at}/{name}"))));
+    found.extend(parts.flat_map(|part| open(document, part, at)));
+    if schema["items"].is_object() {
+        found.extend(open(document, &schema["items"], &format!("{at}/0")));
+    }
+    found
+}
+
+#[test]
+fn no_json_body_takes_a_member_that_is_not_named() {
+    let document = document().unwrap();
+    let operations =
+        document["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values());
+    let bodies: Vec<_> = operations
+        .filter_map(|operation| {
+            let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+            schema.is_object().then(|| (operation["operationId"].as_str().unwrap(), schema))
+        })
+        .collect();
+    assert!(bodies.len() > 35, "{}", bodies.len());
+    let found: Vec<_> = bodies.iter().flat_map(|(name, schema)| open(&document, schema, name)).collect();
+    assert!(found.is_empty(), "{found:?}");
+}

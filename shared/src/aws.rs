@@ -10,12 +10,12 @@ use std::{env, sync::OnceLock, time::Duration};
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_smithy_async::{rt::sleep::TokioSleep, time::SystemTimeSource};
 use aws_smithy_http_client::{
-    Builder,
+    Builder as HttpClient,
     tls::{Provider, rustls_provider::CryptoMode},
 };
 use aws_smithy_runtime_api::client::{behavior_version::BehaviorVersion, http::SharedHttpClient};
 use aws_smithy_types::{retry::RetryConfig, timeout::TimeoutConfig};
-use aws_types::{SdkConfig, region::Region};
+use aws_types::{SdkConfig, region::Region, sdk_config::Builder};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(1000);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -42,18 +42,25 @@ pub fn optional(variable: &str) -> Option<String> {
     env::var(variable).ok().filter(|value| !value.is_empty())
 }
 
+static SHARED: OnceLock<SdkConfig> = OnceLock::new();
+
 /// The configuration that every SDK client of this process is built from, with one HTTP client for
 /// all of them.
 ///
 /// Reads `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN` and
-/// `AWS_ENDPOINT_URL`. Calls are limited to 3 attempts of 3 s each and 8 s in all.
+/// `AWS_ENDPOINT_URL`, unless [`use_config`] came first. Calls are limited to 3 attempts of 3 s each and 8 s in all.
 pub fn sdk_config() -> Result<SdkConfig, ConfigError> {
-    static SHARED: OnceLock<SdkConfig> = OnceLock::new();
     if let Some(config) = SHARED.get() {
         return Ok(config.clone());
     }
     let config = read_config()?;
     Ok(SHARED.get_or_init(|| config).clone())
+}
+
+/// Has [`sdk_config`] answer with a region, credentials and an HTTP client from elsewhere, held to the same
+/// limits: for a program that is no function. The first configuration of a process stays.
+pub fn use_config(config: SdkConfig) -> SdkConfig {
+    SHARED.get_or_init(|| limited(config.into_builder()).build()).clone()
 }
 
 fn read_config() -> Result<SdkConfig, ConfigError> {
@@ -72,7 +79,13 @@ fn read_config() -> Result<SdkConfig, ConfigError> {
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .http_client(http_client(endpoint.as_deref()))
         .sleep_impl(aws_smithy_async::rt::sleep::SharedAsyncSleep::new(TokioSleep::new()))
-        .time_source(SystemTimeSource::new())
+        .time_source(SystemTimeSource::new());
+    config.set_endpoint_url(endpoint);
+    Ok(limited(config).build())
+}
+
+fn limited(config: Builder) -> Builder {
+    config
         .retry_config(RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(50)))
         .timeout_config(
             TimeoutConfig::builder()
@@ -80,14 +93,13 @@ fn read_config() -> Result<SdkConfig, ConfigError> {
                 .operation_attempt_timeout(ATTEMPT_TIMEOUT)
                 .operation_timeout(OPERATION_TIMEOUT)
                 .build(),
-        );
-    config.set_endpoint_url(endpoint);
-    Ok(config.build())
+        )
 }
 
-fn http_client(endpoint: Option<&str>) -> SharedHttpClient {
+/// An HTTP client for this endpoint, or for AWS's own: without TLS for a plain one.
+pub fn http_client(endpoint: Option<&str>) -> SharedHttpClient {
     match endpoint {
-        Some(url) if url.starts_with("http://") => Builder::new().build_http(),
-        _ => Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https(),
+        Some(url) if url.starts_with("http://") => HttpClient::new().build_http(),
+        _ => HttpClient::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https(),
     }
 }

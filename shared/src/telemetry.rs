@@ -10,7 +10,8 @@ use std::{
 };
 
 use serde_json::json;
-use tracing_subscriber::EnvFilter;
+use tracing::{Subscriber, level_filters::LevelFilter};
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::{
     consumer::{ConsumerError, Outcome},
@@ -24,15 +25,26 @@ static COLD: AtomicBool = AtomicBool::new(true);
 
 /// Sends this process's logs to standard output as JSON lines, at `LOG_LEVEL` (default `info`).
 pub(crate) fn init() {
-    let filter = EnvFilter::try_new(env::var("LOG_LEVEL").unwrap_or_else(|_| "info".into()))
-        .unwrap_or_else(|_| EnvFilter::new("info"));
+    subscriber(&env::var("LOG_LEVEL").unwrap_or_default(), std::io::stdout).init();
+}
+
+/// What writes logs as JSON lines, at `level` or by directives as `tracing_subscriber` has them. Never finer than
+/// `debug`: at `trace` Lambda's runtime and AWS's SDK log whole requests and answers, passwords and tokens among them.
+pub fn subscriber<W>(level: &str, writer: W) -> impl Subscriber + Send + Sync + use<W>
+where
+    W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
+{
+    let level = if level.is_empty() { "info" } else { level };
+    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
         .with_current_span(false)
         .with_span_list(true)
         .with_env_filter(filter)
-        .init();
+        .with_writer(writer)
+        .finish()
+        .with(LevelFilter::DEBUG)
 }
 
 /// The running function's name, as Lambda gives it.

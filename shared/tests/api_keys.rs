@@ -6,7 +6,7 @@ use axum::{Extension, Router, routing::get};
 use lambda_http::request::RequestContext;
 use serde_json::json;
 use shared::{
-    auth::{ApiKeyRecord, ApiKeySecret, Caller, Scope},
+    auth::{ApiKeyRecord, ApiKeySecret, Caller, KeyUse, Scope},
     event::Role,
     http::Problem,
     id::Id,
@@ -91,15 +91,16 @@ async fn keys_cannot_be_checked_while_their_table_is_away() {
 }
 
 #[tokio::test]
-async fn checking_a_key_is_one_read_and_one_count() {
+async fn checking_a_key_is_two_reads_and_one_count() {
     let database = Database::new();
     let table = database.table("platform");
     let key = key(&table, |_| ()).await;
     database.calls();
     status(&table, &key).await;
-    assert_eq!(database.calls(), ["GetItem", "UpdateItem", "UpdateItem"], "the first use is noted down too");
+    let reads_and_count = ["GetItem", "UpdateItem", "GetItem"];
+    assert_eq!(database.calls(), [&reads_and_count[..], &["UpdateItem"]].concat(), "the first use is noted down too");
     status(&table, &key).await;
-    assert_eq!(database.calls(), ["GetItem", "UpdateItem"]);
+    assert_eq!(database.calls(), reads_and_count);
 }
 
 #[tokio::test]
@@ -107,15 +108,14 @@ async fn a_keys_last_use_is_noted_once_an_hour() {
     let database = Database::new();
     let table = database.table("platform");
     let text = key(&table, |_| ()).await;
-    let id: Id = text.split('_').nth(1).unwrap().parse().unwrap();
-    assert_eq!(ApiKeyRecord::with_id(&table, id).await.unwrap().unwrap().last_used_at, None);
+    assert_eq!(noted(&table, &text).await.last_used_at, None);
     let before = Timestamp::now();
     assert_eq!(api(&table).with("x-api-key", &text).with("x-correlation-id", "first").get("/").await.status, 200);
-    let used = ApiKeyRecord::with_id(&table, id).await.unwrap().unwrap();
+    let used = noted(&table, &text).await;
     assert!(used.last_used_at.unwrap() >= before);
     assert_eq!([used.last_used_from.as_deref(), used.last_used_in.as_deref()], [Some("unknown"), Some("first")]);
     assert_eq!(status(&table, &text).await, 200);
-    assert_eq!(ApiKeyRecord::with_id(&table, id).await.unwrap().unwrap(), used, "not again within the hour");
+    assert_eq!(noted(&table, &text).await, used, "not again within the hour");
 }
 
 #[tokio::test]
@@ -123,12 +123,14 @@ async fn an_old_use_is_noted_anew_and_concurrent_first_uses_all_pass() {
     let database = Database::new();
     let table = database.table("platform");
     let an_hour_ago = Timestamp::from_unix_millis(Timestamp::now().unix_millis() - 3_600_001);
-    let text = key(&table, |record| record.last_used_at = Some(an_hour_ago)).await;
-    let id: Id = text.split('_').nth(1).unwrap().parse().unwrap();
+    let text = key(&table, |_| ()).await;
+    let mut used = KeyUse::none(id_of(&text));
+    used.last_used_at = Some(an_hour_ago);
+    table.commit(Transaction::new().insert(&used)).await.unwrap();
     database.interleave(vec![1]);
     let statuses = futures::future::join_all((0..5).map(|_| status(&table, &text))).await;
     assert_eq!(statuses, [200; 5]);
-    assert!(ApiKeyRecord::with_id(&table, id).await.unwrap().unwrap().last_used_at.unwrap() > an_hour_ago);
+    assert!(noted(&table, &text).await.last_used_at.unwrap() > an_hour_ago);
     let counts =
         database.items(&table).into_iter().filter(|item| item["pk"]["S"].as_str().unwrap().starts_with("RATE#"));
     let counted: u32 = counts.map(|item| item["requests"]["N"].as_str().unwrap().parse::<u32>().unwrap()).sum();
@@ -143,10 +145,25 @@ async fn from(table: &Table, address: &str, key: &str) -> u16 {
     Api::accepting_keys(router, table).with("x-api-key", key).get("/").await.status.as_u16()
 }
 
-/// A key's record as it is now.
-async fn noted(table: &Table, key: &str) -> ApiKeyRecord {
-    let id: Id = key.split('_').nth(1).unwrap().parse().unwrap();
-    ApiKeyRecord::with_id(table, id).await.unwrap().unwrap()
+fn id_of(key: &str) -> Id {
+    key.split('_').nth(1).unwrap().parse().unwrap()
+}
+
+/// What is noted down of a key's uses now.
+async fn noted(table: &Table, key: &str) -> KeyUse {
+    KeyUse::of(table, id_of(key)).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_a_key_is_good_for_is_written_by_none_of_its_uses() {
+    let database = Database::new();
+    let table = database.table("platform");
+    let good = key(&table, |_| ()).await;
+    let revoked = key(&table, |record| *record = record.revoked()).await;
+    let before = database.items_of_type(&table, "api_key");
+    assert_eq!([status(&table, &good).await, status(&table, &revoked).await], [200, 401]);
+    assert_eq!(database.items_of_type(&table, "api_key"), before);
+    assert_eq!(database.items_of_type(&table, "key_use").len(), 2);
 }
 
 #[tokio::test]
@@ -178,8 +195,8 @@ async fn of_many_addresses_sixteen_are_noted_in_an_hour_and_all_let_in() {
     let addresses: Vec<String> = (0..40).map(|n| format!("203.0.113.{n}")).collect();
     let statuses = futures::future::join_all(addresses.iter().map(|address| from(&table, address, &key))).await;
     assert_eq!(statuses, [200; 40]);
-    let [record] = database.items_of_type(&table, "api_key").try_into().unwrap();
-    assert_eq!(record["recent_uses"]["M"].as_object().unwrap().len(), 16);
+    let [used] = database.items_of_type(&table, "key_use").try_into().unwrap();
+    assert_eq!(used["recent_uses"]["M"].as_object().unwrap().len(), 16);
 }
 
 #[tokio::test]
@@ -196,7 +213,7 @@ async fn a_refused_key_is_noted_once_an_hour_and_an_unknown_one_is_nobodys() {
         assert_eq!(noted_down.last_used_at, None);
         database.calls();
         assert_eq!(from(&table, "203.0.113.8", refused).await, 401);
-        assert_eq!(database.calls(), ["GetItem"]);
+        assert_eq!(database.calls(), ["GetItem", "GetItem"]);
         assert_eq!(noted(&table, key).await, noted_down);
     }
     database.calls();

@@ -15,9 +15,13 @@ use tower::ServiceExt;
 const SHOP: &str = "https://shop.example";
 
 async fn send(allowed: &str, request: Builder) -> (StatusCode, HeaderMap) {
+    send_to("api.example", allowed, request).await
+}
+
+async fn send_to(host: &str, allowed: &str, request: Builder) -> (StatusCode, HeaderMap) {
     let router = Router::new().route("/", post(|| async { "done" }));
     let router = layered(router, identity(), &Origins::parse(allowed).unwrap());
-    let response = router.oneshot(request.header("host", "api.example").body(Body::empty()).unwrap()).await.unwrap();
+    let response = router.oneshot(request.header("host", host).body(Body::empty()).unwrap()).await.unwrap();
     (response.status(), response.headers().clone())
 }
 
@@ -67,6 +71,29 @@ async fn a_named_origins_page_is_served_and_may_read_the_answer() {
 #[tokio::test]
 async fn the_apis_own_pages_are_served() {
     assert_eq!(send("", call_from("https://api.example")).await.0, StatusCode::OK);
+    for host in ["localhost:8000", "LOCALHOST:8000", "127.0.0.1:8000", "127.1.2.3", "[::1]:8000"] {
+        for scheme in ["http", "https"] {
+            let own = call_from(&format!("{scheme}://{host}"));
+            assert_eq!(send_to(host, "", own).await.0, StatusCode::OK, "{scheme}://{host}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_anybody_on_the_way_could_have_sent_is_not_the_apis_own() {
+    let hosts = [
+        "api.example",
+        "api.example:8000",
+        "203.0.113.7:8000",
+        "localhost.evil.example",
+        "[2001:db8::1]",
+        "127.0.0.1.example",
+    ];
+    for host in hosts {
+        let (status, _) = send_to(host, "", call_from(&format!("http://{host}"))).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{host}");
+    }
+    assert_eq!(send("", call_from("ftp://api.example")).await.0, StatusCode::FORBIDDEN);
 }
 
 #[tokio::test]

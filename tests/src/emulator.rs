@@ -11,6 +11,8 @@ pub enum Feature {
     Processes,
     /// The queue service leaves moving dead letters home to others.
     RedriveByHand,
+    /// What `make` does to a developer's stack it can do to this one.
+    Commands,
 }
 
 impl Feature {
@@ -23,6 +25,7 @@ impl Feature {
             Self::Policies => "LocalStack's community edition lets every function do everything",
             Self::RedriveByHand => "LocalStack moves dead letters home itself",
             Self::Processes => "LocalStack runs the functions in containers, out of this test's reach",
+            Self::Commands => "`make rotate-signing-key` is for the developer's stack, which is MiniStack's",
         };
         eprintln!("skipped: {reason}");
         false
@@ -32,4 +35,12 @@ impl Feature {
 /// Whether the stack is on LocalStack rather than MiniStack.
 pub fn is_localstack() -> bool {
     env::var("QUAYSIDE_EMULATOR").is_ok_and(|emulator| emulator == "localstack")
+}
+
+/// How many requests at once the emulator can take, unless it makes the others wait by itself.
+///
+/// Each request that finds its function busy starts a container on LocalStack: two hundred at once are two
+/// hundred containers, which a small machine does not finish starting.
+pub fn most_at_once() -> Option<usize> {
+    is_localstack().then_some(8)
 }

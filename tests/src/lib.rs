@@ -59,6 +59,8 @@ pub struct Answer {
     pub status: StatusCode,
     /// The `Retry-After` header.
     pub retry_after: Option<String>,
+    /// The `Access-Control-Allow-Origin` header.
+    pub allowed_origin: Option<String>,
     pub body: Value,
 }
 
@@ -69,6 +71,7 @@ pub struct Session {
     token: Option<String>,
     api_key: Option<String>,
     idempotency_key: Option<String>,
+    headers: Vec<(&'static str, String)>,
 }
 
 /// A Python script of this folder, with the local stack's tools.
@@ -120,7 +123,7 @@ impl Stack {
 
     /// Somebody who is not signed in.
     pub fn nobody(&self) -> Session {
-        Session { stack: self.clone(), token: None, api_key: None, idempotency_key: None }
+        Session { stack: self.clone(), token: None, api_key: None, idempotency_key: None, headers: Vec::new() }
     }
 
     /// One of the demo accounts: `admin` or `customer`.
@@ -189,6 +192,14 @@ impl Session {
         Self { api_key: Some(key.to_owned()), ..self.clone() }
     }
 
+    /// The same, with this header too.
+    #[must_use]
+    pub fn with_header(&self, name: &'static str, value: &str) -> Self {
+        let mut session = self.clone();
+        session.headers.push((name, value.to_owned()));
+        session
+    }
+
     /// The access token, if somebody is signed in.
     pub fn token(&self) -> Option<&str> {
         self.token.as_deref()
@@ -253,6 +264,9 @@ impl Session {
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
+        for (name, value) in &self.headers {
+            request = request.header(*name, value);
+        }
         for (name, value) in [("x-api-key", &self.api_key), ("idempotency-key", &self.idempotency_key)] {
             if let Some(value) = value {
                 request = request.header(name, value);
@@ -279,10 +293,10 @@ impl Session {
     async fn answer(&self, request: RequestBuilder) -> Result<Answer> {
         let response = request.send().await?;
         let status = response.status();
-        let retry_after =
-            response.headers().get("retry-after").and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let (retry_after, allowed_origin) = (header("retry-after"), header("access-control-allow-origin"));
         let body = serde_json::from_slice(&response.bytes().await?).unwrap_or_default();
         secrets::note(&self.stack.home, &body)?;
-        Ok(Answer { status, retry_after, body })
+        Ok(Answer { status, retry_after, allowed_origin, body })
     }
 }

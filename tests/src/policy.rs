@@ -4,17 +4,22 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs::{self, OpenOptions},
     io::Write,
-    path::Path,
+    path::{Path, PathBuf},
     process::Stdio,
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
 use aws_sdk_sqs::types::QueueAttributeName;
+use serde::{Deserialize, Serialize};
+use shared::time::Timestamp;
 
 use crate::Stack;
 
-/// Where the functions are noted of which something was taken, in the stack's folder.
-const RESTRICTED: &str = "restricted";
+/// Where is noted from when until when something was taken of which function, in the stack's folder.
+const RESTRICTIONS: &str = "restrictions";
+/// How long after it has everything again a function may still log that it was refused something.
+const SETTLING: Duration = Duration::from_secs(5);
 
 /// What is taken away.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +32,21 @@ pub enum Restriction<'a> {
 
 /// Functions of which something was taken, with their policies as they were.
 #[must_use]
-pub struct Restricted(Vec<(String, Vec<u8>)>);
+pub struct Restricted {
+    home: PathBuf,
+    policies: Vec<(String, Vec<u8>)>,
+}
+
+/// That something was taken of a function, or given back.
+#[derive(Serialize, Deserialize)]
+struct Note {
+    function: String,
+    at: Timestamp,
+    taken: bool,
+}
+
+/// A span of time; one without an end goes on.
+type Span = (Timestamp, Option<Timestamp>);
 
 /// Restricts what functions may do.
 pub fn restrict(functions: &[&str], restriction: Restriction<'_>) -> Result<Restricted> {
@@ -35,44 +54,83 @@ pub fn restrict(functions: &[&str], restriction: Restriction<'_>) -> Result<Rest
         Restriction::Take(action) => ("take", action),
         Restriction::Narrow(prefix) => ("narrow", prefix),
     };
-    note(Stack::from_env()?.home(), functions)?;
-    let mut restricted = Vec::new();
+    let mut restricted = Restricted { home: Stack::from_env()?.home().to_owned(), policies: Vec::new() };
     for function in functions.iter().map(|function| format!("local-{function}")) {
+        note(&restricted.home, &function, true)?;
         let policies = run(&[command, &function, argument], b"")?;
-        restricted.push((function, policies));
+        restricted.policies.push((function, policies));
     }
-    Ok(Restricted(restricted))
+    Ok(restricted)
 }
 
 impl Restricted {
     /// Gives back what was taken.
     pub fn restore(self) -> Result<()> {
-        self.0.iter().try_for_each(|(function, policies)| run(&["give", function], policies).map(|_| ()))
+        self.policies.iter().try_for_each(|(function, policies)| {
+            run(&["give", function], policies)?;
+            note(&self.home, function, false)
+        })
     }
 }
 
-fn note(home: &Path, functions: &[&str]) -> Result<()> {
-    let mut file = OpenOptions::new().create(true).append(true).open(home.join(RESTRICTED))?;
-    Ok(functions.iter().try_for_each(|function| writeln!(file, "local-{function}"))?)
+fn note(home: &Path, function: &str, taken: bool) -> Result<()> {
+    let note = Note { function: function.to_owned(), at: Timestamp::now(), taken };
+    let mut file = OpenOptions::new().create(true).append(true).open(home.join(RESTRICTIONS))?;
+    Ok(writeln!(file, "{}", serde_json::to_string(&note)?)?)
 }
 
-/// The actions that the log says a function was refused, of which nothing had been taken.
-pub fn refused(home: &Path, log: &str) -> BTreeMap<String, BTreeSet<String>> {
-    let restricted = fs::read_to_string(home.join(RESTRICTED)).unwrap_or_default();
-    let restricted: BTreeSet<&str> = restricted.lines().collect();
+/// When each function had less than its policy gives it.
+fn restrictions(home: &Path) -> Result<BTreeMap<String, Vec<Span>>> {
+    let mut spans: BTreeMap<String, Vec<Span>> = BTreeMap::new();
+    for line in fs::read_to_string(home.join(RESTRICTIONS)).unwrap_or_default().lines() {
+        let Note { function, at, taken } = serde_json::from_str(line)?;
+        let spans = spans.entry(function).or_default();
+        match spans.last_mut() {
+            Some((_, until @ None)) if !taken => *until = Some(at.plus(SETTLING)),
+            _ => spans.push((at, None)),
+        }
+    }
+    Ok(spans)
+}
+
+/// The actions that the log says a function was refused while nothing had been taken of it.
+///
+/// # Errors
+/// When what was noted of restrictions cannot be read.
+pub fn refused(home: &Path, log: &str) -> Result<BTreeMap<String, BTreeSet<String>>> {
+    let restrictions = restrictions(home)?;
     let mut refused: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for (who, what) in refusals(log).filter(|(who, _)| !restricted.contains(who)) {
-        refused.entry(who.to_owned()).or_default().insert(what.to_owned());
+    for line in log.lines() {
+        let at = logged_at(line);
+        for (who, what) in refusals(line) {
+            let mut spans = restrictions.get(who).into_iter().flatten();
+            if !spans.any(|span| at.is_some_and(|at| is_in(at, span))) {
+                refused.entry(who.to_owned()).or_default().insert(what.to_owned());
+            }
+        }
     }
-    refused
+    Ok(refused)
+}
+
+fn is_in(at: Timestamp, (from, until): &Span) -> bool {
+    *from <= at && until.is_none_or(|until| at <= until)
+}
+
+/// When a function has logged this, as its line says.
+fn logged_at(line: &str) -> Option<Timestamp> {
+    #[derive(Deserialize)]
+    struct Line {
+        timestamp: Timestamp,
+    }
+    serde_json::from_str(line).ok().map(|Line { timestamp }| timestamp)
 }
 
 /// Each refusal's function and action.
-fn refusals(log: &str) -> impl Iterator<Item = (&str, &str)> {
+fn refusals(line: &str) -> impl Iterator<Item = (&str, &str)> {
     const REFUSAL: &str = " is not authorized to perform: ";
-    log.match_indices(REFUSAL).filter_map(|(at, _)| {
-        let who = log[..at].rsplit('/').next()?;
-        let what = log[at + REFUSAL.len()..].split_whitespace().next()?;
+    line.match_indices(REFUSAL).filter_map(|(at, _)| {
+        let who = line[..at].rsplit('/').next()?;
+        let what = line[at + REFUSAL.len()..].split_whitespace().next()?;
         Some((who, what))
     })
 }
@@ -129,4 +187,49 @@ fn run(arguments: &[&str], input: &[u8]) -> Result<Vec<u8>> {
         bail!("policy.py {arguments:?} failed");
     }
     Ok(output.stdout)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::env;
+
+    use super::*;
+
+    fn refusal(function: &str, action: &str, timestamp: &str) -> String {
+        let reason = format!(
+            "User: arn:aws:sts::000000000000:assumed-role/local-Role-1/{function} is not authorized to perform: \
+             {action} because no identity-based policy allows it"
+        );
+        serde_json::json!({"timestamp": timestamp, "reason": reason}).to_string()
+    }
+
+    fn note(function: &str, at: &str, taken: bool) -> String {
+        serde_json::json!({"function": function, "at": at, "taken": taken}).to_string()
+    }
+
+    #[test]
+    fn what_a_function_is_refused_counts_unless_it_was_taken_at_that_time() {
+        let home = env::temp_dir().join(format!("quayside-{}", uuid::Uuid::new_v4()));
+        fs::create_dir(&home).unwrap();
+        let notes = [
+            note("local-orders-create", "2026-01-15T10:00:00.000Z", true),
+            note("local-orders-create", "2026-01-15T10:00:10.000Z", false),
+            note("local-orders-relay", "2026-01-15T10:00:00.000Z", true),
+            note("local-orders-create", "2026-01-15T11:00:00.000Z", true),
+        ];
+        fs::write(home.join(RESTRICTIONS), notes.join("\n")).unwrap();
+        let of = |function: &str, timestamp: &str| {
+            let log = refusal(function, "dynamodb:GetItem", timestamp);
+            refused(&home, &log).unwrap().remove(function).is_some_and(|actions| actions.contains("dynamodb:GetItem"))
+        };
+        assert!(of("local-orders-create", "2026-01-15T09:59:59.999999Z"));
+        assert!(!of("local-orders-create", "2026-01-15T10:00:00.000123Z"));
+        assert!(!of("local-orders-create", "2026-01-15T10:00:12.000000Z"), "on its way when it was given back");
+        assert!(of("local-orders-create", "2026-01-15T10:00:16.000000Z"));
+        assert!(!of("local-orders-create", "2026-01-15T12:00:00.000000Z"));
+        assert!(!of("local-orders-relay", "2026-01-15T12:00:00.000000Z"), "never given back");
+        assert!(of("local-payments-create", "2026-01-15T10:00:01.000000Z"));
+        assert!(of("local-orders-create", "no time"));
+        fs::remove_dir_all(home).unwrap();
+    }
 }

@@ -135,9 +135,18 @@ fn public_keys(settings: &Settings) -> Result<String> {
 
 /// Adds the key that is to sign next; it does once it is deployed and the stack initialised.
 pub fn rotate_signing_key(settings: &Settings) -> Result<()> {
-    let output = operator(settings).arg("rotate-signing-key").arg("--file").arg(signing_key(settings)).output()?;
+    change_signing_keys(settings, "rotate-signing-key")
+}
+
+/// Withdraws the key that signed before, once it is deployed.
+pub fn retire_signing_key(settings: &Settings) -> Result<()> {
+    change_signing_keys(settings, "retire-signing-key")
+}
+
+fn change_signing_keys(settings: &Settings, command: &str) -> Result<()> {
+    let output = operator(settings).arg(command).arg("--file").arg(signing_key(settings)).output()?;
     if !output.status.success() {
-        bail!("The signing key was not rotated: {}", String::from_utf8_lossy(&output.stderr));
+        bail!("{command}: {}", String::from_utf8_lossy(&output.stderr));
     }
     Ok(())
 }

@@ -35,12 +35,16 @@ struct Arguments {
 enum Command {
     /// Build everything, start the embedded emulator, deploy, load the demo data.
     Up,
+    /// Build every function.
+    Build,
     /// Stop the local stack; its data stays.
     Down,
     /// Stop the local stack and forget its data.
     Reset,
     /// Let a new key sign the access tokens, without signing anyone out.
     RotateSigningKey,
+    /// Let no token be good that the key before the present one has signed.
+    RetireSigningKey,
     /// Make the read model of analytics anew from the log of events, and let it answer.
     RebuildAnalytics,
     /// Follow the functions' logs.
@@ -79,7 +83,7 @@ enum Command {
     /// Let no function of a service run.
     StopService {
         service: String,
-        /// A stack on AWS, with the credentials in the environment; the local one by default.
+        /// A stack on AWS, in the account that the AWS CLI would work on; the local one by default.
         #[arg(long)]
         stack: Option<String>,
     },
@@ -99,19 +103,22 @@ enum Command {
     },
     /// Build every function for arm64 and AWS, and check that Lambda can run it.
     BuildArm64,
-    /// Build for arm64 and deploy the stack of an environment of samconfig.toml, with the credentials in the environment.
+    /// Build for arm64 and deploy the stack of an environment of samconfig.toml, in the account that the AWS CLI would work on.
     Deploy {
         /// dev, staging or prod.
         environment: String,
+        /// Makes new versions of the money path's functions, also of what was published and rolled back.
+        #[arg(long, default_value = "")]
+        attempt: String,
     },
     /// Ship one service's functions alone, and see that the others run what they ran.
     DeployService {
         service: String,
-        /// A stack on AWS, with the credentials in the environment; the local one by default.
+        /// A stack on AWS, in the account that the AWS CLI would work on; the local one by default.
         #[arg(long)]
         stack: Option<String>,
     },
-    /// Run the operator's command line with the credentials in the environment: `operator api-keys --stack quayside-prod`.
+    /// Run the operator's command line on AWS: `operator api-keys --stack quayside-prod`.
     Operator {
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
@@ -162,9 +169,11 @@ fn run(command: Command) -> Result<ExitCode> {
     let settings = Settings::of_developer()?;
     match command {
         Command::Up => stack::up(&settings)?,
+        Command::Build => stack::prepare(&settings)?,
         Command::Down => stack::down(&settings)?,
         Command::Reset => stack::reset(&settings)?,
         Command::RotateSigningKey => stack::rotate_signing_key(&settings)?,
+        Command::RetireSigningKey => stack::retire_signing_key(&settings)?,
         Command::RebuildAnalytics => stack::rebuild_analytics(&settings)?,
         Command::Logs { service } => logs::follow(&settings, service.as_deref())?,
         Command::Mail { to } => mail::show(&settings, to.as_deref())?,
@@ -185,7 +194,7 @@ fn run(command: Command) -> Result<ExitCode> {
             return stack::operate(&settings, stack.as_deref(), &arguments);
         }
         Command::BuildArm64 => aws::build_for_arm64(&settings)?,
-        Command::Deploy { environment } => return aws::deploy(&settings, &environment),
+        Command::Deploy { environment, attempt } => return aws::deploy(&settings, &environment, &attempt),
         Command::DeployService { service, stack } => {
             return aws::deploy_service(&settings, &service, stack.as_deref());
         }

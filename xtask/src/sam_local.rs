@@ -4,7 +4,6 @@ use std::{
     fs,
     io::{self, ErrorKind},
     net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
-    path::PathBuf,
     process::{Command, ExitCode, Stdio},
     thread,
 };
@@ -34,6 +33,7 @@ pub fn start(settings: &Settings) -> Result<ExitCode> {
     emulator::must_run(settings)?;
     tools::install(settings)?;
     let gateway = docker_gateway()?;
+    step("Building the functions", || build::for_containers(settings))?;
     let template = Template::read(&settings.root)?;
     let mut functions = template.functions()?;
     let environments = environment::deployed(settings, &mut functions)?;
@@ -67,7 +67,8 @@ fn local(settings: &Settings, template: &Template, functions: &[Function]) -> Re
     });
     for function in functions {
         let properties = &mut resources[&function.logical_id]["Properties"];
-        let code = built(settings, properties)?;
+        let code = properties["CodeUri"].as_str().context("a function without CodeUri")?;
+        let code = settings.root.join(code);
         let properties = properties.as_object_mut().context("a function without properties")?;
         // The emulator's policies are for its own functions, and SAM has none to enforce.
         properties.remove("Policies");
@@ -81,12 +82,6 @@ fn local(settings: &Settings, template: &Template, functions: &[Function]) -> Re
     let globals = &mut document["Globals"]["Function"]["Environment"]["Variables"];
     globals.as_object_mut().context("template.yaml has no global variables")?.insert(ENDPOINT.into(), json!(""));
     Ok(document)
-}
-
-fn built(settings: &Settings, properties: &Value) -> Result<PathBuf> {
-    let code = settings.root.join(properties["CodeUri"].as_str().context("a function without CodeUri")?);
-    ensure!(code.join("bootstrap").is_file(), "{} is not built yet: make up", code.display());
-    Ok(code)
 }
 
 /// What SAM puts into the functions' environment, in the form of its option `--env-vars`.

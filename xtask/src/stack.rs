@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::{
-    build,
+    aws, build,
     deploy::{self, Release},
     emulator, http,
     progress::step,
@@ -44,6 +44,16 @@ pub fn rotate_signing_key(settings: &Settings) -> Result<()> {
     Ok(())
 }
 
+/// Lets no token be good that the key before the present one has signed.
+pub fn retire_signing_key(settings: &Settings) -> Result<()> {
+    let _lock = lock(settings)?;
+    emulator::must_run(settings)?;
+    step("Withdrawing the key before", || deploy::retire_signing_key(settings))?;
+    start(settings)?;
+    println!("Only tokens of the present key are good; whoever has another signs in anew or refreshes it.");
+    Ok(())
+}
+
 /// Makes the read model of analytics anew, while the old one goes on answering.
 pub fn rebuild_analytics(settings: &Settings) -> Result<()> {
     emulator::must_run(settings)?;
@@ -51,7 +61,8 @@ pub fn rebuild_analytics(settings: &Settings) -> Result<()> {
     Ok(())
 }
 
-fn prepare(settings: &Settings) -> Result<()> {
+/// Installs the tools, and builds every function.
+pub fn prepare(settings: &Settings) -> Result<()> {
     tools::check_compiler()?;
     tools::install(settings)?;
     step("Building the functions (the first time takes minutes)", || build::functions(settings))
@@ -73,18 +84,19 @@ fn start(settings: &Settings) -> Result<String> {
         step("Deploying the stack", || release.deploy(settings))?;
     }
     let usage = step("Loading accounts and demo data", || deploy::initialise(settings, &settings.api_url()))?;
-    step("Waiting until every service is healthy", || wait_healthy(settings))?;
+    step("Waiting until every service is healthy", || wait_healthy(&settings.api_url()))?;
     Ok(usage)
 }
 
-fn health(settings: &Settings) -> Option<Value> {
-    http::get(&format!("{}/health", settings.api_url()), Duration::from_secs(5))
+fn health(base_url: &str) -> Option<Value> {
+    http::get(&format!("{base_url}/health"), Duration::from_secs(5))
 }
 
-fn wait_healthy(settings: &Settings) -> Result<()> {
+/// Waits until the stack at this base URL says that every service is healthy.
+pub fn wait_healthy(base_url: &str) -> Result<()> {
     let started = Instant::now();
     loop {
-        let health = health(settings);
+        let health = health(base_url);
         if health.as_ref().is_some_and(|health| health["overall_status"] == "healthy") {
             return Ok(());
         }
@@ -141,7 +153,7 @@ pub fn status(settings: &Settings) -> Result<ExitCode> {
     settings.check_ports()?;
     println!("emulator   {} (process {pid})", settings.emulator_url());
     println!("API        {}", settings.api_url());
-    let Some(health) = health(settings).filter(|health| health["overall_status"].is_string()) else {
+    let Some(health) = health(&settings.api_url()).filter(|health| health["overall_status"].is_string()) else {
         println!("           does not answer; see `make logs`");
         return Ok(ExitCode::FAILURE);
     };
@@ -185,17 +197,16 @@ pub fn against(settings: &Settings, command: &[String]) -> Result<ExitCode> {
     run_against(settings, &settings.api_url(), command)
 }
 
-/// Runs an operator's command on the local stack, or on one on AWS with the environment's credentials.
+/// Runs an operator's command on the local stack, or on one on AWS.
 pub fn operate(settings: &Settings, stack: Option<&str>, arguments: &[&str]) -> Result<ExitCode> {
-    let mut operator = match stack {
-        Some(_) => Command::new(settings.root.join(deploy::OPERATOR)),
-        None => {
-            emulator::must_run(settings)?;
-            deploy::operator(settings)
-        }
-    };
-    let status = operator.args(arguments).args(["--stack", stack.unwrap_or(STACK)]).status();
-    let status = status.with_context(|| format!("{} cannot be started; run make up first", deploy::OPERATOR))?;
+    let on = ["--stack", stack.unwrap_or(STACK)];
+    if stack.is_some() {
+        let arguments = arguments.iter().chain(&on).map(|&argument| argument.to_owned());
+        return aws::operator(settings, &arguments.collect::<Vec<_>>());
+    }
+    emulator::must_run(settings)?;
+    let status = deploy::operator(settings).args(arguments).args(on).status();
+    let status = status.with_context(|| format!("{} cannot be started", deploy::OPERATOR))?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

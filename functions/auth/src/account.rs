@@ -148,15 +148,20 @@ impl Account {
 }
 
 /// The form in which names are compared for looking alike: the skeleton of Unicode's Technical Standard
-/// 39, in lower case and with `i` as `l`, whose capital looks like one, so that `alice`, `ALICE`, `aIice`
-/// and `a1ice` are the same. Other scripts need no comparing: a name has
-/// ASCII letters only, as has an address.
+/// 39, whatever the case of each letter and with `i` as `l`, whose capital looks like one, so that `alice`,
+/// `ALICE`, `aIice` and `a1ice` are the same. Other scripts need no comparing: a name has ASCII letters
+/// only, as has an address.
 pub fn appearance(name: &str) -> String {
-    skeleton(&name.nfkc().collect::<String>()).collect::<String>().to_lowercase().replace('i', "l")
+    // The skeleton of a capital is not that of its small letter: `M` is itself and `m` is `rn`. And of what
+    // has no case it may be a capital: `0` is `O`.
+    let small = name.nfkc().collect::<String>().to_lowercase();
+    skeleton(&small).collect::<String>().to_lowercase().replace('i', "l")
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -164,9 +169,25 @@ mod tests {
         for lookalike in ["aIice", "a1ice", "ALICE", "al1CE"] {
             assert_eq!(appearance(lookalike), appearance("alice"), "{lookalike}");
         }
-        assert_eq!(appearance("adrnin"), appearance("admin"));
+        for lookalike in ["adrnin", "ADM1N", "AdMlN", "ADRNIN"] {
+            assert_eq!(appearance(lookalike), appearance("admin"), "{lookalike}");
+        }
         assert_eq!(appearance("b0b"), appearance("bob"));
         let numbered: std::collections::HashSet<_> = (0..1000).map(|n| appearance(&format!("user{n}"))).collect();
         assert_eq!(numbered.len(), 1000);
+    }
+
+    proptest! {
+        #[test]
+        fn no_letters_case_makes_a_name_look_different(
+            letters in prop::collection::vec(("[A-Za-z0-9._-]", any::<bool>()), 3..=64),
+        ) {
+            let name: String = letters.iter().map(|(letter, _)| letter.as_str()).collect();
+            let change = |(letter, upper): &(String, bool)| {
+                if *upper { letter.to_uppercase() } else { letter.to_lowercase() }
+            };
+            let changed: String = letters.iter().map(change).collect();
+            prop_assert_eq!(appearance(&changed), appearance(&name));
+        }
     }
 }

@@ -1,12 +1,14 @@
 //! An API key as its admins see it.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 use shared::{
-    auth::{ApiKeyRecord, Scope},
+    auth::{ApiKeyRecord, KeyUse, Scope},
     aws::ConfigError,
     event::Role,
     id::Id,
-    table::{Table, Transaction},
+    table::{Page, PageError, PageRequest, Table, Transaction},
     time::Timestamp,
 };
 use utoipa::ToSchema;
@@ -59,6 +61,17 @@ pub fn insertion(record: &ApiKeyRecord, origin: &Origin, audit: &Table) -> Trans
 pub fn revocation(record: &ApiKeyRecord, origin: &Origin, audit: &Table) -> Transaction {
     let entry = AuditEntry::new(AuditEvent::ApiKeyRevoked, origin).subject(subject(record.id));
     Transaction::new().insert(&entry).to(audit).and(Transaction::new().replace(&record.revoked()))
+}
+
+/// All keys, newest first, and when they were used last: a page's Queries and one BatchGetItem.
+pub async fn page(platform: &Table, request: &PageRequest) -> Result<Page<ApiKey>, PageError> {
+    let page = ApiKeyRecord::page(platform, request).await?;
+    let uses = KeyUse::of_many(platform, page.data.iter().map(|record| record.id)).await?;
+    let used: HashMap<Id, Timestamp> = uses.iter().filter_map(|used| Some((used.id, used.last_used_at?))).collect();
+    Ok(page.map(|record| {
+        let key = ApiKey::from(record);
+        ApiKey { last_used_at: used.get(&key.id).copied().max(key.last_used_at), ..key }
+    }))
 }
 
 impl From<ApiKeyRecord> for ApiKey {

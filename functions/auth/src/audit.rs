@@ -39,6 +39,10 @@ pub enum AuditEvent {
     SignedIn,
     #[serde(rename = "login.failed")]
     SignInFailed,
+    /// So many attempts have failed that the next ones have to wait: once for each wait, whose counter is the
+    /// subject.
+    #[serde(rename = "login.throttled")]
+    Throttled,
     #[serde(rename = "session.refreshed")]
     Refreshed,
     /// A refresh token was none, or of a session that has ended.
@@ -137,7 +141,7 @@ pub struct AuditEntry {
     /// The source address, as API Gateway saw it.
     pub address: String,
     pub correlation_id: String,
-    /// What else it happened to: `session:…`, `api_key:42`, `role:admin`.
+    /// What else it happened to: `session:…`, `api_key:42`, `role:admin`, `throttle:address`.
     pub subject: Option<String>,
 }
 

@@ -74,9 +74,9 @@ impl Auth {
         let admission = Throttle::of_passwords(username, address).admit(&self.table).await?;
         let (known, account) = self.authenticate(username, password).await?;
         let Some(account) = account else {
-            let entry = AuditEntry::new(AuditEvent::SignInFailed, &Origin::anybody(address));
-            let entry = known.into_iter().fold(entry, AuditEntry::user);
-            self.table.commit(Transaction::new().insert(&entry)).await?;
+            let origin = Origin::anybody(address);
+            let entry = known.into_iter().fold(AuditEntry::new(AuditEvent::SignInFailed, &origin), AuditEntry::user);
+            self.table.commit(admission.throttled(&origin, known).insert(&entry)).await?;
             tracing::info!("a sign-in failed");
             return Err(wrong_credentials());
         };
@@ -141,8 +141,9 @@ impl Auth {
             None => None,
         };
         let refused = async || -> Result<Problem, Problem> {
-            let entry = AuditEntry::new(AuditEvent::MfaRefused, &Origin::anybody(address)).user(id);
-            self.table.commit(Transaction::new().insert(&entry)).await?;
+            let origin = Origin::anybody(address);
+            let entry = AuditEntry::new(AuditEvent::MfaRefused, &origin).user(id);
+            self.table.commit(admission.throttled(&origin, Some(id)).insert(&entry)).await?;
             tracing::info!(user_id = %id, "a second factor was refused");
             Ok(wrong_credentials())
         };
@@ -206,8 +207,9 @@ impl Auth {
     /// Logs that a token was refused; 429 instead for an address that sends too many.
     async fn refuse(&self, entry: AuditEntry, address: &str) -> Problem {
         let noted = async || {
-            let _failed = Throttle::of_tokens(address).admit(&self.table).await?;
-            self.table.commit(Transaction::new().insert(&entry)).await.map_err(Problem::from)
+            let admission = Throttle::of_tokens(address).admit(&self.table).await?;
+            let throttled = admission.throttled(&Origin::anybody(address), None);
+            self.table.commit(throttled.insert(&entry)).await.map_err(Problem::from)
         };
         match noted().await {
             Ok(()) => wrong_credentials(),

@@ -1,4 +1,4 @@
-//! Slowing down whoever guesses passwords and codes: per account and per source address.
+//! Slowing down whoever guesses passwords, codes and taken names: per account and per source address.
 
 use std::time::Duration;
 
@@ -7,12 +7,15 @@ use serde::{Deserialize, Serialize};
 use shared::{
     http::{Problem, network},
     id::Id,
-    table::{Item, Key, Table, TableError, Update},
+    table::{Item, Key, Table, TableError, Transaction, Update},
     text::normalized,
     time::Timestamp,
 };
 
-use crate::ticket::sha256;
+use crate::{
+    audit::{AuditEntry, AuditEvent, Origin},
+    ticket::sha256,
+};
 
 /// Failures without a delay, for one account name and for one address.
 const FREE_FOR_ACCOUNT: u32 = 5;
@@ -74,6 +77,7 @@ pub struct Admission {
 /// One counter.
 #[derive(Clone)]
 struct Counter {
+    kind: &'static str,
     name: String,
     free: u32,
 }
@@ -121,7 +125,12 @@ impl Throttle {
         Self::new("tokens", address, None)
     }
 
-    fn new(kind: &str, address: &str, account: Option<(&str, &str)>) -> Self {
+    /// For registrations, which tell what names and addresses are taken.
+    pub fn of_registrations(address: &str) -> Self {
+        Self::new("registrations", address, None)
+    }
+
+    fn new(kind: &'static str, address: &str, account: Option<(&'static str, &str)>) -> Self {
         Self {
             address: Counter::new(kind, &network(address), FREE_FOR_ADDRESS),
             account: account.map(|(kind, value)| Counter::new(kind, value, FREE_FOR_ACCOUNT)),
@@ -147,6 +156,23 @@ impl Throttle {
 }
 
 impl Admission {
+    /// What goes into the audit log with the attempt's failure: an entry for each of its counters that makes the next
+    /// attempts wait. So there is one for each wait, however many attempts have to.
+    pub fn throttled(&self, origin: &Origin, user: Option<Id>) -> Transaction {
+        let entry = |attempt: &Attempt| {
+            let subject = format!("throttle:{}", attempt.counter.kind);
+            AuditEntry::new(AuditEvent::Throttled, origin).subject(subject)
+        };
+        let mut transaction = Transaction::new();
+        if self.address.begins_a_wait() {
+            transaction = transaction.insert(&entry(&self.address));
+        }
+        if let Some(account) = self.account.as_ref().filter(|account| account.begins_a_wait()) {
+            transaction = transaction.insert(&user.into_iter().fold(entry(account), AuditEntry::user));
+        }
+        transaction
+    }
+
     /// The attempt was right: it is no failure, and its account's are forgotten if there was none after it.
     pub async fn succeeded(self) {
         let Self { table, address, account } = self;
@@ -160,8 +186,8 @@ impl Admission {
 }
 
 impl Counter {
-    fn new(kind: &str, value: &str, free: u32) -> Self {
-        Self { name: format!("THROTTLE#{kind}#{}", sha256(value)), free }
+    fn new(kind: &'static str, value: &str, free: u32) -> Self {
+        Self { kind, name: format!("THROTTLE#{kind}#{}", sha256(value)), free }
     }
 
     /// Counts an attempt, unless it has to wait: one UpdateItem while attempts are free of delay.
@@ -221,6 +247,11 @@ impl Counter {
 }
 
 impl Attempt {
+    /// Whether the next attempts have to wait, unless this one turns out to be right.
+    fn begins_a_wait(&self) -> bool {
+        !delay(self.counted.failures, self.counter.free).is_zero()
+    }
+
     /// The attempt was none, as far as this counter goes.
     async fn take_back(&self, table: &Table) {
         let update = self.update().require("failures", ">", number(0)).add("failures", -1);

@@ -21,7 +21,7 @@ use testing::Answer;
 use tracing::{Subscriber, span};
 use tracing_subscriber::{Layer, layer::Context, layer::SubscriberExt};
 
-use crate::world::{Accounts, PASSWORD, accounts, id};
+use crate::world::{Accounts, PASSWORD, accounts, id, registration};
 
 static EVALUATIONS: AtomicUsize = AtomicUsize::new(0);
 
@@ -92,6 +92,17 @@ async fn an_unknown_user_a_wrong_password_and_a_locked_account_get_the_same_answ
     for (username, password) in REFUSED {
         assert_eq!(work(&accounts, username, password).await, waiting, "{username} {password}");
     }
+
+    // So has whoever asks for a name that is taken.
+    let ask = async || {
+        EVALUATIONS.store(0, Ordering::Relaxed);
+        let answer = accounts.register().post("/api/auth/register", &registration("alice")).await;
+        (EVALUATIONS.load(Ordering::Relaxed), answer.status)
+    };
+    for _ in 0..30 {
+        assert_eq!(ask().await, (1, StatusCode::CONFLICT));
+    }
+    assert_eq!(ask().await, (0, StatusCode::TOO_MANY_REQUESTS));
 }
 
 /// What the longest case may take in terms of the shortest.

@@ -1,8 +1,10 @@
 //! Whether a token that is good by its signature is still good with auth, as far as auth can be asked.
 
+use axum::http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use shared::{
-    client::{ClientError, Get, ServiceClient},
+    auth::{Caller, Unconfirmed},
+    client::ServiceClient,
     http::Problem,
 };
 use utoipa::ToSchema;
@@ -17,33 +19,17 @@ pub enum Verification {
     JwtFallback,
 }
 
-#[derive(Deserialize)]
-struct Answer {
-    valid: bool,
-}
-
 /// Asks auth about the token of a caller that was verified by its signature.
 ///
 /// # Errors
 /// 401 when auth says that the token is good no more.
-pub async fn verify(auth: &ServiceClient, authorization: &str) -> Result<Verification, Problem> {
-    let request = Get {
-        function: "auth-verify",
-        path: "/api/auth/verify".into(),
-        query: Vec::new(),
-        authorization: Some(authorization),
-    };
-    match auth.get::<Answer>(&request).await {
-        Ok(Some(Answer { valid: true })) => Ok(Verification::Verified),
-        Ok(Some(Answer { valid: false })) | Err(ClientError::Refused { status: 401 | 403, .. }) => {
-            Err(Problem::unauthenticated())
+pub async fn verify(auth: &ServiceClient, caller: &Caller, headers: &HeaderMap) -> Result<Verification, Problem> {
+    match caller.confirmed(auth, headers).await {
+        Ok(_) => Ok(Verification::Verified),
+        Err(Unconfirmed::Away(reason)) => {
+            tracing::warn!(%reason, "auth cannot be asked; the token's signature decides");
+            Ok(Verification::JwtFallback)
         }
-        Ok(None) => Ok(fallback("no such endpoint")),
-        Err(error) => Ok(fallback(error)),
+        Err(refused) => Err(refused.into()),
     }
-}
-
-fn fallback(reason: impl std::fmt::Display) -> Verification {
-    tracing::warn!(%reason, "auth cannot be asked; the token's signature decides");
-    Verification::JwtFallback
 }

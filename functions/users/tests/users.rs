@@ -17,17 +17,24 @@ use shared::{
     table::Table,
     time::Timestamp,
 };
-use testing::{Answer, Api, Database, Fault};
+use testing::{Answer, Api, Behaviour, Database, Fault, Functions};
 use users::{consumers::account_events::AccountEvents, http};
 
 struct Directory {
     database: Database,
     table: Table,
+    platform: Table,
+    /// Auth's, which knows every token as good.
+    functions: Functions,
 }
+
+/// The admin that [`Api::admin`] is.
+const ADMIN: u64 = 1_000_000;
 
 fn directory() -> Directory {
     let database = Database::new();
-    Directory { table: database.table("users"), database }
+    let (table, platform) = (database.table("users"), database.table("platform"));
+    Directory { table, platform, database, functions: Functions::default() }
 }
 
 fn id(value: u64) -> Id {
@@ -56,7 +63,24 @@ impl Directory {
     }
 
     fn delete(&self) -> Api {
-        Api::new(http::delete_user::router(self.table.clone()))
+        let auth = self.functions.client("auth", &self.platform);
+        Api::new(http::delete_user::router(self.table.clone(), auth))
+    }
+
+    fn delete_as_admin(&self) -> Api {
+        self.auth_says(ADMIN, Role::Admin);
+        self.delete().admin()
+    }
+
+    fn delete_as(&self, user: u64) -> Api {
+        self.auth_says(user, Role::Customer);
+        self.delete().customer(user)
+    }
+
+    /// Whose token, in auth's eyes, comes next.
+    fn auth_says(&self, user: u64, role: Role) {
+        let answer = json!({"valid": true, "user_id": user, "role": role});
+        self.functions.set("auth-verify", Behaviour::Answers(200, answer));
     }
 
     async fn added(&self, name: &str, email: &str) -> u64 {
@@ -222,7 +246,7 @@ async fn ids_that_no_user_can_have_are_malformed() {
         let body = json!({"name": "x", "email": "a@example.com"});
         let got = directory.get().admin().get(path).await;
         let updated = directory.update().admin().put(path, &body).await;
-        let deleted = directory.delete().admin().delete(path).await;
+        let deleted = directory.delete_as_admin().delete(path).await;
         for answer in [got, updated, deleted] {
             assert_eq!((answer.status, answer.pointers()), (StatusCode::BAD_REQUEST, vec![":id"]), "{path}");
         }
@@ -267,7 +291,7 @@ async fn a_strangers_profile_looks_like_none_at_all() {
     for user in [alice, 404] {
         let got = directory.get().customer(7).get(&path(user)).await;
         let updated = directory.update().customer(7).put(&path(user), &body).await;
-        let deleted = directory.delete().customer(7).delete(&path(user)).await;
+        let deleted = directory.delete_as(7).delete(&path(user)).await;
         for answer in [got, updated, deleted] {
             assert_eq!((answer.status, &answer.body["detail"]), (StatusCode::NOT_FOUND, &json!("no such user")));
         }
@@ -280,7 +304,7 @@ async fn unknown_profiles_are_not_found() {
     let directory = directory();
     assert_eq!(directory.get().admin().get(&path(404)).await.status, StatusCode::NOT_FOUND);
     assert_eq!(directory.put(404, "x", "x@example.com").await.status, StatusCode::NOT_FOUND);
-    assert_eq!(directory.delete().admin().delete(&path(404)).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(directory.delete_as_admin().delete(&path(404)).await.status, StatusCode::NOT_FOUND);
     assert_eq!(directory.database.items(&directory.table).len(), 0);
 }
 
@@ -323,7 +347,7 @@ async fn an_address_is_free_again_once_its_profile_has_another_or_is_gone() {
     let alice = directory.added("Alice", "alice@example.com").await;
     directory.put(alice, "Alice", "aj@example.com").await;
     let other = directory.added("Other", "alice@example.com").await;
-    assert_eq!(directory.delete().admin().delete(&path(other)).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(directory.delete_as_admin().delete(&path(other)).await.status, StatusCode::NO_CONTENT);
     assert_eq!(directory.held_addresses(), ["aj@example.com"]);
     directory.added("Third", "alice@example.com").await;
 }
@@ -351,7 +375,7 @@ async fn of_many_who_want_an_address_at_once_one_gets_it() {
 async fn a_deleted_profile_is_gone_once_and_tells_so_once() {
     let directory = directory();
     let user = directory.added("Alice", "alice@example.com").await;
-    let delete = directory.delete().customer(user);
+    let delete = directory.delete_as(user);
     assert_eq!(delete.delete(&path(user)).await.status, StatusCode::NO_CONTENT);
     assert_eq!(delete.delete(&path(user)).await.status, StatusCode::NOT_FOUND);
     assert_eq!(directory.get().customer(user).get(&path(user)).await.status, StatusCode::NOT_FOUND);
@@ -367,7 +391,7 @@ async fn changes_and_a_deletion_at_once_leave_no_address_behind() {
         let user = directory.added("Alice", "alice@example.com").await;
         let mut requests = tokio::task::JoinSet::new();
         for place in 0..6 {
-            let (update, delete) = (directory.update().admin(), directory.delete().admin());
+            let (update, delete) = (directory.update().admin(), directory.delete_as_admin());
             requests.spawn(async move {
                 if place == round % 6 {
                     return delete.delete(&path(user)).await.status;
@@ -456,7 +480,7 @@ async fn a_lost_table_is_a_503_everywhere_and_an_event_that_comes_again() {
         directory.list().admin().get("/api/users").await,
         directory.get().admin().get(&path(user)).await,
         directory.update().admin().put(&path(user), &body).await,
-        directory.delete().admin().delete(&path(user)).await,
+        directory.delete_as_admin().delete(&path(user)).await,
     ];
     for answer in answers {
         assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
@@ -489,7 +513,7 @@ async fn an_account_whose_address_is_taken_gets_a_profile_that_does_not_hold_it(
     directory.deliver(&registered(0, 5, "Late", "A@example.com")).await.unwrap();
     assert_eq!(directory.profile(5).await["email"], "A@example.com");
     assert_eq!(directory.put(5, "Late Comer", "A@example.com").await.status, StatusCode::OK);
-    assert_eq!(directory.delete().customer(5).delete(&path(5)).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(directory.delete_as(5).delete(&path(5)).await.status, StatusCode::NO_CONTENT);
     assert_eq!(directory.held_addresses(), ["a@example.com"]);
     assert_eq!(directory.profile(holder).await["email"], "a@example.com");
 }
@@ -561,7 +585,7 @@ async fn a_change_that_overtakes_its_registration_comes_again() {
 async fn a_change_of_a_deleted_users_account_is_of_no_interest() {
     let directory = directory();
     directory.deliver(&registered(0, 1, "A", "a@example.com")).await.unwrap();
-    directory.delete().customer(1).delete(&path(1)).await;
+    directory.delete_as(1).delete(&path(1)).await;
     let change = account_updated(1, 1, "B", "b@example.com");
     assert_eq!(directory.deliver(&change).await.unwrap(), Outcome::Handled);
     assert_eq!(directory.of_type("user").len(), 0);
@@ -692,13 +716,13 @@ fn admin_registered(second: i64, user: u64) -> Envelope {
 async fn an_admin_may_go_but_not_the_last() {
     let directory = directory();
     directory.deliver(&admin_registered(0, 2)).await.unwrap();
-    let refused = directory.delete().admin().delete(&path(2)).await;
+    let refused = directory.delete_as_admin().delete(&path(2)).await;
     assert_eq!((refused.status, &refused.body["code"]), (StatusCode::CONFLICT, &json!("last_admin")));
     assert_eq!(directory.profile(2).await["role"], "admin");
 
     directory.deliver(&admin_registered(1, 4)).await.unwrap();
-    assert_eq!(directory.delete().admin().delete(&path(2)).await.status, StatusCode::NO_CONTENT);
-    assert_eq!(directory.delete().admin().delete(&path(4)).await.status, StatusCode::CONFLICT);
+    assert_eq!(directory.delete_as_admin().delete(&path(2)).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(directory.delete_as_admin().delete(&path(4)).await.status, StatusCode::CONFLICT);
 
     // Somebody becomes an admin, and the other is one no more.
     directory.deliver(&registered(2, 6, "Bob", "bob@example.com")).await.unwrap();
@@ -710,8 +734,8 @@ async fn an_admin_may_go_but_not_the_last() {
     };
     directory.deliver(&at(3, &role(6, "Bob", "bob@example.com", Role::Admin))).await.unwrap();
     directory.deliver(&at(4, &role(4, "Admin", "admin4@example.com", Role::Customer))).await.unwrap();
-    assert_eq!(directory.delete().admin().delete(&path(6)).await.status, StatusCode::CONFLICT);
-    assert_eq!(directory.delete().admin().delete(&path(4)).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(directory.delete_as_admin().delete(&path(6)).await.status, StatusCode::CONFLICT);
+    assert_eq!(directory.delete_as_admin().delete(&path(4)).await.status, StatusCode::NO_CONTENT);
 }
 
 #[tokio::test]
@@ -721,7 +745,7 @@ async fn of_two_last_admins_who_go_at_once_one_stays() {
         directory.deliver(&admin_registered(0, 2)).await.unwrap();
         directory.deliver(&admin_registered(1, 4)).await.unwrap();
         directory.database.interleave(pauses);
-        let delete = directory.delete().admin();
+        let delete = directory.delete_as_admin();
         let paths = [path(2), path(4)];
         let (one, other) = tokio::join!(delete.delete(&paths[0]), delete.delete(&paths[1]));
         let mut statuses = [one.status, other.status];
@@ -736,8 +760,58 @@ async fn the_events_say_who_changed_or_removed_a_profile() {
     let directory = directory();
     let user = directory.added("Alice", "alice@example.com").await;
     directory.put(user, "Alice", "new@example.com").await;
-    directory.delete().admin().delete(&path(user)).await;
+    directory.delete_as_admin().delete(&path(user)).await;
     let events = directory.database.published(&directory.table);
     let by: Vec<&Value> = events.iter().map(|event| &event.data["by"]).collect();
     assert_eq!(by, [&Value::Null, &json!("user:1000000"), &json!("user:1000000")]);
+}
+
+#[tokio::test]
+async fn who_is_signed_out_deletes_nothing_whatever_the_token_says() {
+    let directory = directory();
+    let user = directory.added("Anna", "anna@example.com").await;
+    for refusal in [401, 403] {
+        directory.functions.set("auth-verify", Behaviour::Answers(refusal, json!({"status": refusal})));
+        for api in [directory.delete().customer(user), directory.delete().admin()] {
+            assert_eq!(api.delete(&path(user)).await.status, StatusCode::UNAUTHORIZED);
+        }
+    }
+    assert_eq!(directory.profile(user).await["name"], "Anna");
+    assert_eq!(directory.published_types(), ["user.created"]);
+}
+
+#[tokio::test]
+async fn who_was_an_admin_when_the_token_was_made_is_none_any_more() {
+    let directory = directory();
+    let user = directory.added("Anna", "anna@example.com").await;
+    directory.auth_says(ADMIN, Role::Customer);
+    assert_eq!(directory.delete().admin().delete(&path(user)).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(directory.profile(user).await["name"], "Anna");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_deleted_while_nobody_can_say_whether_the_session_goes_on() {
+    for behaviour in [Behaviour::Missing, Behaviour::Crashes, Behaviour::Hangs, Behaviour::Babbles] {
+        let directory = directory();
+        let user = directory.added("Anna", "anna@example.com").await;
+        directory.functions.set("auth-verify", behaviour);
+        let answer = directory.delete().customer(user).delete(&path(user)).await;
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(answer.headers.contains_key("retry-after"));
+        assert_eq!(directory.profile(user).await["name"], "Anna");
+        directory.functions.calls();
+        assert_eq!(directory.delete_as(user).delete(&path(user)).await.status, StatusCode::NO_CONTENT);
+        assert_eq!(directory.functions.calls(), ["auth-verify"]);
+    }
+}
+
+#[tokio::test]
+async fn a_deletion_is_one_question_to_auth_and_two_reads_and_one_transaction() {
+    let directory = directory();
+    let user = directory.added("Anna", "anna@example.com").await;
+    directory.database.calls();
+    directory.delete_as(user).delete(&path(user)).await;
+    let breaker = "GetItem";
+    assert_eq!(directory.database.calls(), [breaker, "GetItem", "GetItem", "TransactWriteItems"]);
+    assert_eq!(directory.functions.calls(), ["auth-verify"]);
 }

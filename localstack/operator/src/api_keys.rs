@@ -1,10 +1,8 @@
 use anyhow::{Context, Result};
-use auth::{
-    api_key::{self, ApiKey},
-    audit::Origin,
-};
+use auth::{api_key, audit::Origin};
+use clap::{builder::RangedI64ValueParser, value_parser};
 use shared::{
-    auth::{ApiKeyRecord, ApiKeySecret, Scope},
+    auth::{ApiKeyRecord, ApiKeySecret, MAX_REQUESTS_PER_SECOND, Scope},
     id::Id,
     table::{Cursor, PageRequest},
 };
@@ -34,9 +32,9 @@ pub async fn make(
 pub async fn list(stack: &Stack) -> Result<()> {
     let mut request = PageRequest { limit: Some(PageRequest::MAX_LIMIT), cursor: None };
     loop {
-        let page = ApiKeyRecord::page(&stack.table("platform"), &request).await?;
-        for record in page.data {
-            println!("{}", serde_json::to_string(&ApiKey::from(record))?);
+        let page = api_key::page(&stack.table("platform"), &request).await?;
+        for key in page.data {
+            println!("{}", serde_json::to_string(&key)?);
         }
         let Some(next) = page.next else { return Ok(()) };
         request.cursor = Some(Cursor::parse(&next)?);
@@ -51,6 +49,11 @@ pub async fn revoke(stack: &Stack, id: Id) -> Result<()> {
         table.commit(api_key::revocation(&record, &Origin::operator(), &stack.table("auth"))).await?;
     }
     Ok(())
+}
+
+/// What requests per second there may be.
+pub fn rate() -> RangedI64ValueParser<u32> {
+    value_parser!(u32).range(1..=i64::from(MAX_REQUESTS_PER_SECOND))
 }
 
 /// The scope of this name.

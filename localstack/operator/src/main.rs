@@ -1,8 +1,10 @@
 //! What an operator does to a stack beside HTTP: signing keys, the first admin, API keys, demo data, read
 //! models.
 //!
-//! Works on any stack, local or on AWS, with the credentials, region and endpoint in the environment.
+//! Works on any stack: on the emulator's that `AWS_ENDPOINT_URL` names, or on AWS with the account that the AWS
+//! CLI would work on.
 
+mod account;
 mod accounts;
 mod analytics_model;
 mod api_keys;
@@ -39,6 +41,12 @@ enum Command {
     /// Add the key that is to sign next, and print the stack's JwtPublicKeys parameter. Deploy with it,
     /// then store-signing-key: nobody is signed out.
     RotateSigningKey {
+        #[arg(long)]
+        file: PathBuf,
+    },
+    /// Withdraw the key that signed before the present one, as when it has leaked, and print the stack's
+    /// JwtPublicKeys parameter. Deploy with it: whoever has a token of that key refreshes it.
+    RetireSigningKey {
         #[arg(long)]
         file: PathBuf,
     },
@@ -80,7 +88,8 @@ enum Command {
         /// What it may be used for; may be repeated.
         #[arg(long, required = true, value_parser = api_keys::scope)]
         scope: Vec<Scope>,
-        #[arg(long, default_value_t = api_keys::REQUESTS_PER_SECOND)]
+        /// Up to 500.
+        #[arg(long, default_value_t = api_keys::REQUESTS_PER_SECOND, value_parser = api_keys::rate())]
         requests_per_second: u32,
     },
     /// List all API keys, newest first, a JSON object a line; never the keys themselves.
@@ -200,32 +209,38 @@ async fn run(command: Command) -> Result<()> {
             ring.rotate(&file, Timestamp::now())?;
             println!("{}", ring.public_keys());
         }
+        Command::RetireSigningKey { file } => {
+            let mut ring = KeyRing::read(&file)?;
+            ring.retire(&file)?;
+            println!("{}", ring.public_keys());
+        }
         Command::StoreSigningKey { stack, file } => {
-            KeyRing::read(&file)?.store(&Stack::connect(&stack)?, &file).await?;
+            KeyRing::read(&file)?.store(&Stack::connect(&stack).await?, &file).await?;
         }
         Command::Admin { stack, username, email } => {
             let password = passwords::random()?;
             let person = init::Person { id: Id::generate().even(), username: &username, name: None, email: &email };
-            init::make_account(&Stack::connect(&stack)?, &person, Role::Admin, &password).await?;
+            init::make_account(&Stack::connect(&stack).await?, &person, Role::Admin, &password).await?;
             println!("{password}");
         }
         Command::SetRole { stack, username, role } => {
-            accounts::set_role(&Stack::connect(&stack)?, &username, role.into()).await?;
+            accounts::set_role(&Stack::connect(&stack).await?, &username, role.into()).await?;
         }
         Command::ApiKey { stack, name, client, scope, requests_per_second } => {
-            let key = api_keys::make(&Stack::connect(&stack)?, &name, client, &scope, requests_per_second).await?;
+            let key =
+                api_keys::make(&Stack::connect(&stack).await?, &name, client, &scope, requests_per_second).await?;
             println!("{key}");
         }
-        Command::ApiKeys { stack } => api_keys::list(&Stack::connect(&stack)?).await?,
-        Command::RevokeApiKey { stack, id } => api_keys::revoke(&Stack::connect(&stack)?, id).await?,
+        Command::ApiKeys { stack } => api_keys::list(&Stack::connect(&stack).await?).await?,
+        Command::RevokeApiKey { stack, id } => api_keys::revoke(&Stack::connect(&stack).await?, id).await?,
         Command::RebuildAnalytics { stack, accept_differences } => {
-            analytics_model::rebuild(&Stack::connect(&stack)?, accept_differences).await?;
+            analytics_model::rebuild(&Stack::connect(&stack).await?, accept_differences).await?;
         }
         Command::AbandonAnalytics { stack, version } => {
-            analytics_model::abandon(&Stack::connect(&stack)?, version).await?;
+            analytics_model::abandon(&Stack::connect(&stack).await?, version).await?;
         }
         Command::RemoveAnalytics { stack, version } => {
-            analytics_model::remove(&Stack::connect(&stack)?, version).await?;
+            analytics_model::remove(&Stack::connect(&stack).await?, version).await?;
         }
         Command::StopService { stack, service } => {
             let service = Service::find(&stack, &service).await?;
@@ -239,12 +254,12 @@ async fn run(command: Command) -> Result<()> {
         }
         Command::Republish { stack, service, since } => {
             let outbox::Republished { events, unreadable } =
-                outbox::republish(&Stack::connect(&stack)?, &service, since).await?;
+                outbox::republish(&Stack::connect(&stack).await?, &service, since).await?;
             println!("published again: {events} events");
             ensure!(unreadable.is_empty(), "items that cannot be read stay where they are: {}", unreadable.join("; "));
         }
         Command::Init { stack, signing_key, base_url, output } => {
-            init::init(&Stack::connect(&stack)?, &signing_key, &base_url, &output).await?;
+            init::init(&Stack::connect(&stack).await?, &signing_key, &base_url, &output).await?;
         }
     }
     Ok(())

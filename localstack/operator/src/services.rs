@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use aws_sdk_lambda::Client;
-use shared::aws;
 use tokio::time::{Instant, sleep};
+
+use crate::account;
 
 /// The variable by which a function knows which service it is of.
 const SERVICE_NAME: &str = "SERVICE_NAME";
@@ -28,7 +29,7 @@ impl Service {
     /// # Errors
     /// When there are none.
     pub async fn find(stack: &str, service: &str) -> Result<Self> {
-        let lambda = Client::new(&aws::sdk_config()?);
+        let lambda = Client::new(&account::sdk_config().await?);
         let mut pages = lambda.list_functions().into_paginator().items().send();
         let (mut functions, mut services) = (Vec::new(), std::collections::BTreeSet::new());
         while let Some(function) = pages.next().await.transpose()? {

@@ -85,13 +85,28 @@ impl KeyRing {
         if self.next.is_none() {
             let free_at = self.signs_since.plus(TOKENS_OUTLIVE);
             if self.before.is_some() && now < free_at {
-                bail!("tokens of the key before the present one may be good until {free_at}; rotate after that");
+                bail!(
+                    "tokens of the key before the present one may be good until {free_at}: rotate after that, or \
+                     retire-signing-key first"
+                );
             }
             self.before = None;
             self.next = Some(make()?);
             self.write(file)?;
         }
         Ok(())
+    }
+
+    /// Withdraws the key that signed before: once the public keys are deployed, no token of it is good.
+    ///
+    /// # Errors
+    /// While the key that is to sign next does not sign.
+    pub fn retire(&mut self, file: &Path) -> Result<()> {
+        if self.next.is_some() {
+            bail!("the new key does not sign yet, and the present one has to: deploy, then store-signing-key");
+        }
+        self.before = None;
+        self.write(file)
     }
 
     /// Puts the key that is to sign into the stack's secret: the next one, if there is one, since its
@@ -146,6 +161,23 @@ mod tests {
         ring.rotate(&file, Timestamp::now()).unwrap();
         assert_eq!(ring.public_keys(), both, "a rotation that was not finished goes on");
         assert_eq!(KeyRing::read(&file).unwrap().public_keys(), both);
+        fs::remove_file(file).unwrap();
+    }
+
+    #[test]
+    fn a_key_that_has_leaked_is_withdrawn_once_another_signs() {
+        let file = std::env::temp_dir().join(format!("quayside-{}.json", shared::id::Id::generate()));
+        let leaked = make().unwrap();
+        let public = PublicKey { kid: leaked.kid.clone(), x: leaked.x };
+        let mut ring = KeyRing { before: Some(public), next: Some(make().unwrap()), ..ring() };
+        assert!(ring.retire(&file).is_err(), "the key before is then no more the one that leaked");
+        ring.next = None;
+        assert!(ring.public_keys().contains(&leaked.kid));
+        ring.retire(&file).unwrap();
+        let read = KeyRing::read(&file).unwrap();
+        assert_eq!(read.public_keys(), format!("{}:{}", ring.signing.kid, ring.signing.x));
+        ring.rotate(&file, Timestamp::now()).unwrap();
+        ring.retire(&file).unwrap_err();
         fs::remove_file(file).unwrap();
     }
 

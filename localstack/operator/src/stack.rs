@@ -2,7 +2,9 @@ use std::collections::HashMap;
 
 use anyhow::Result;
 use aws_sdk_dynamodb::types::AttributeValue;
-use shared::{aws, table::Table};
+use shared::table::Table;
+
+use crate::account;
 
 /// One deployed stack.
 pub struct Stack {
@@ -12,8 +14,8 @@ pub struct Stack {
 }
 
 impl Stack {
-    pub fn connect(name: &str) -> Result<Self> {
-        let config = aws::sdk_config()?;
+    pub async fn connect(name: &str) -> Result<Self> {
+        let config = account::sdk_config().await?;
         Ok(Self {
             name: name.to_owned(),
             database: aws_sdk_dynamodb::Client::new(&config),

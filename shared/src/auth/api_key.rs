@@ -1,8 +1,3 @@
-use std::{
-    collections::{BTreeMap, HashMap},
-    time::Duration,
-};
-
 use aws_sdk_dynamodb::types::AttributeValue;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
@@ -11,14 +6,9 @@ use subtle::ConstantTimeEq;
 use utoipa::ToSchema;
 
 use crate::{
-    context::Context,
     event::Role,
-    http::network,
     id::Id,
-    table::{
-        FailedCheck, IndexKey, Indexes, Item, Key, Listing, Page, PageError, PageRequest, Shard, Table, TableError,
-        Update,
-    },
+    table::{IndexKey, Indexes, Item, Key, Listing, Page, PageError, PageRequest, Shard, Table, TableError, Update},
     time::Timestamp,
 };
 
@@ -27,13 +17,10 @@ const SECRET_BYTES: usize = 32;
 const API_KEYS: &str = "API_KEYS";
 /// A key's requests are counted over so many seconds.
 const RATE_WINDOW_SECONDS: i64 = 10;
-/// A key's use from one address is noted down at most so often, as is that it was refused.
-const NOTED_EVERY: Duration = Duration::from_secs(3600);
-/// From how many addresses uses are noted down within that time.
-const NOTED_ADDRESSES: usize = 16;
 const RATE: &str = "rate";
-const LAST_USE: &str = "last_use";
-const LAST_REFUSAL: &str = "last_refusal";
+/// Requests a second that a key may be given at most: each updates one item, which DynamoDB lets change some
+/// thousand times a second.
+pub const MAX_REQUESTS_PER_SECOND: u32 = 500;
 
 /// What an API key may be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -69,25 +56,9 @@ pub struct ApiKeyRecord {
     pub created_at: Timestamp,
     pub expires_at: Option<Timestamp>,
     pub revoked_at: Option<Timestamp>,
-    /// The last use that was noted down: the first from its address in an hour.
-    #[serde(default)]
+    /// The last use of a key from when uses were noted down here; [`KeyUse`](super::KeyUse) knows of all later ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_used_at: Option<Timestamp>,
-    /// The source address and the correlation id of that use.
-    #[serde(default)]
-    pub last_used_from: Option<String>,
-    #[serde(default)]
-    pub last_used_in: Option<String>,
-    /// The networks that uses of the last hour were noted down from, and when.
-    #[serde(default)]
-    recent_uses: BTreeMap<String, Timestamp>,
-    /// When it was refused, to the hour: it was revoked, or expired, or its secret was wrong.
-    #[serde(default)]
-    pub last_refused_at: Option<Timestamp>,
-    /// The source address and the correlation id of that refusal.
-    #[serde(default)]
-    pub last_refused_from: Option<String>,
-    #[serde(default)]
-    pub last_refused_in: Option<String>,
     pub version: u64,
 }
 
@@ -158,12 +129,6 @@ impl ApiKeyRecord {
             expires_at,
             revoked_at: None,
             last_used_at: None,
-            last_used_from: None,
-            last_used_in: None,
-            recent_uses: BTreeMap::new(),
-            last_refused_at: None,
-            last_refused_from: None,
-            last_refused_in: None,
             version: 1,
         }
     }
@@ -219,43 +184,6 @@ impl ApiKeyRecord {
         }
     }
 
-    /// Notes down that the key is used from this address, unless that was done within the hour.
-    pub(super) async fn note_use(&self, table: &Table, address: &str) -> Result<(), TableError> {
-        let mut known = self.clone();
-        // Each round that fails has seen another address noted down, of which there are so many in an hour.
-        while let Some(update) = known.use_to_note(address) {
-            match table.apply(update).await {
-                Err(error) if error.failed(LAST_USE) => {
-                    let stored = error.check(LAST_USE).map(FailedCheck::existing).transpose()?.flatten();
-                    let Some(stored) = stored else { return Err(error) };
-                    known = stored;
-                }
-                result => return result,
-            }
-        }
-        Ok(())
-    }
-
-    /// Notes down that the key was refused, unless that was done within the hour.
-    pub(super) async fn note_refusal(&self, table: &Table, address: &str) -> Result<(), TableError> {
-        let now = Timestamp::now();
-        let update = Update::existing(LAST_REFUSAL, self.key());
-        let update = match self.last_refused_at {
-            Some(last) if now.since(last) < NOTED_EVERY => return Ok(()),
-            Some(last) => update.require("last_refused_at", "=", text(&last.to_string())),
-            None => update.require_absent("last_refused_at"),
-        };
-        let update = update
-            .set("last_refused_at", text(&now.to_string()))
-            .set("last_refused_from", text(address))
-            .set("last_refused_in", text(&Context::current().correlation_id));
-        match table.apply(update).await {
-            // Another refusal was noted down at the same time.
-            Err(error) if error.failed(LAST_REFUSAL) => Ok(()),
-            result => result,
-        }
-    }
-
     /// How long the requests of now are counted together.
     pub(super) fn seconds_to_next_window() -> u32 {
         let passed = Timestamp::now().unix_seconds().rem_euclid(RATE_WINDOW_SECONDS);
@@ -272,28 +200,6 @@ impl ApiKeyRecord {
             .set("ttl", ttl)
     }
 
-    fn use_to_note(&self, address: &str) -> Option<Update> {
-        let network = network(address);
-        // Later than any that was noted down, so that no two uses are taken for one.
-        let earliest = self.last_used_at.map(|last| last.plus(Duration::from_millis(1)));
-        let now = earliest.map_or(Timestamp::now(), |earliest| earliest.max(Timestamp::now()));
-        let recent = self.recent_uses.iter().filter(|(_, at)| now.since(**at) < NOTED_EVERY);
-        let mut recent: HashMap<String, AttributeValue> =
-            recent.map(|(network, at)| (network.clone(), text(&at.to_string()))).collect();
-        if recent.len() >= NOTED_ADDRESSES || recent.contains_key(&network) {
-            return None;
-        }
-        recent.insert(network, text(&now.to_string()));
-        let update = Update::existing(LAST_USE, self.key());
-        let update = match self.last_used_at {
-            Some(last) => update.require("last_used_at", "=", text(&last.to_string())),
-            None => update.require_absent("last_used_at"),
-        };
-        let update = update.set("last_used_at", text(&now.to_string())).set("last_used_from", text(address));
-        let update = update.set("last_used_in", text(&Context::current().correlation_id));
-        Some(update.set("recent_uses", AttributeValue::M(recent)))
-    }
-
     fn matches(&self, secret: &str) -> bool {
         bool::from(hash(secret).as_bytes().ct_eq(self.secret_sha256.as_bytes()))
     }
@@ -304,10 +210,6 @@ fn split(text: &str) -> Option<(Id, &str)> {
     let (id, secret) = rest.split_once('_')?;
     let id = id.parse().ok()?;
     (secret.len() == (SECRET_BYTES * 4).div_ceil(3)).then_some((id, secret))
-}
-
-fn text(value: &str) -> AttributeValue {
-    AttributeValue::S(value.to_owned())
 }
 
 fn hash(secret: &str) -> String {

@@ -3,7 +3,7 @@ use axum::{
     http::{header, request::Parts},
 };
 
-use super::{ApiKeyRecord, Claims, Identity, Scope, api_key::Found};
+use super::{ApiKeyRecord, Claims, Identity, KeyUse, Scope, api_key::Found};
 use crate::{
     event::Role,
     http::{Problem, SourceAddress},
@@ -103,13 +103,16 @@ impl Caller {
 
     async fn with_key(table: &Table, text: &str, address: &str) -> Result<Self, Problem> {
         match ApiKeyRecord::find(table, text).await? {
-            Found::Good(key) if key.count_request(table).await? => {
-                key.note_use(table, address).await?;
+            Found::Good(key) => {
+                let (in_time, known) = tokio::try_join!(key.count_request(table), KeyUse::of(table, key.id))?;
+                if !in_time {
+                    return Err(Problem::too_many_requests(ApiKeyRecord::seconds_to_next_window()));
+                }
+                known.note_use(table, address).await?;
                 Ok(Self { subject: Subject::ApiKey(key) })
             }
-            Found::Good(_) => Err(Problem::too_many_requests(ApiKeyRecord::seconds_to_next_window())),
             Found::Refused(key) => {
-                key.note_refusal(table, address).await?;
+                KeyUse::of(table, key.id).await?.note_refusal(table, address).await?;
                 Err(Problem::unauthenticated())
             }
             Found::Unknown => Err(Problem::unauthenticated()),

@@ -3,14 +3,18 @@
 mod admins;
 mod api_key;
 mod caller;
+mod confirmation;
+mod key_use;
 mod token;
 
 use std::sync::Arc;
 
 pub use self::{
     admins::Admins,
-    api_key::{ApiKeyRecord, ApiKeySecret, Scope},
+    api_key::{ApiKeyRecord, ApiKeySecret, MAX_REQUESTS_PER_SECOND, Scope},
     caller::{Caller, Subject},
+    confirmation::Unconfirmed,
+    key_use::KeyUse,
     token::{AUDIENCE, Claims, ISSUER, InvalidToken, PublicKeys},
 };
 use crate::{

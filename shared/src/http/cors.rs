@@ -1,9 +1,9 @@
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashSet, net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
     extract::Request,
-    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header, uri::Authority},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
@@ -92,8 +92,17 @@ fn parse_origin(origin: &str) -> Result<HeaderValue, String> {
     }
 }
 
+/// Whether this is the origin of the API's own pages: a page that came without TLS is one only where nobody could
+/// have put another in its place, on this machine.
 fn is_own(origin: &HeaderValue, headers: &HeaderMap) -> bool {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
-    matches!((host, origin), (Some(host), Some((_, own))) if own.eq_ignore_ascii_case(host))
+    let (Some(host), Some((scheme, own))) = (host, origin) else { return false };
+    own.eq_ignore_ascii_case(host) && (scheme == "https" || scheme == "http" && is_loopback(host))
+}
+
+fn is_loopback(host: &str) -> bool {
+    let Ok(authority) = host.parse::<Authority>() else { return false };
+    let name = authority.host().trim_matches(['[', ']']);
+    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }

@@ -8,7 +8,7 @@ use axum::{
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 use shared::{
-    auth::{ApiKeyRecord, ApiKeySecret, Caller, Scope},
+    auth::{ApiKeyRecord, ApiKeySecret, Caller, MAX_REQUESTS_PER_SECOND, Scope},
     http::{Endpoint, Problem, SourceAddress, Valid, routes},
     id::Id,
     idempotency::{Idempotency, Once},
@@ -40,8 +40,8 @@ struct NewKey {
     #[schema(min_items = 1, max_items = 10)]
     scopes: Vec<Scope>,
     #[serde(default = "default_rate")]
-    #[garde(range(min = 1, max = 10_000))]
-    #[schema(minimum = 1, maximum = 10_000)]
+    #[garde(range(min = 1, max = MAX_REQUESTS_PER_SECOND))]
+    #[schema(minimum = 1, maximum = 500)]
     requests_per_second: u32,
     #[garde(custom(in_the_future))]
     expires_at: Option<Timestamp>,

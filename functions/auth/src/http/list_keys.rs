@@ -1,12 +1,12 @@
 use axum::{Router, extract::State, routing::get};
 use shared::{
-    auth::{ApiKeyRecord, Caller},
+    auth::Caller,
     http::{Endpoint, Problem, routes},
     table::{Page, PageRequest},
 };
 
 use super::signed_in_admin;
-use crate::api_key::{ApiKey, Keys};
+use crate::api_key::{self, ApiKey, Keys};
 
 pub const PATHS: &[&str] = &["/api/auth/keys", "/auth/keys"];
 
@@ -28,5 +28,5 @@ pub fn router(keys: Keys) -> Router {
 )]
 async fn list_keys(State(keys): State<Keys>, caller: Caller, request: PageRequest) -> Result<Page<ApiKey>, Problem> {
     signed_in_admin(&keys.auth, &caller).await?;
-    Ok(ApiKeyRecord::page(&keys.platform, &request).await?.map(ApiKey::from))
+    Ok(api_key::page(&keys.platform, &request).await?)
 }

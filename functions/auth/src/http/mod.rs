@@ -21,7 +21,7 @@ pub mod verify;
 use shared::{
     auth::Caller,
     http::Problem,
-    table::{Table, TableError, Transaction},
+    table::{Table, TableError},
     time::Timestamp,
 };
 
@@ -89,7 +89,7 @@ async fn check_password(
         return Ok(());
     }
     let entry = AuditEntry::new(AuditEvent::PasswordRefused, origin).user(id);
-    table.commit(Transaction::new().insert(&entry)).await?;
+    table.commit(admission.throttled(origin, Some(id)).insert(&entry)).await?;
     Err(Problem::forbidden("the current password is wrong").at(pointer))
 }
 
@@ -109,7 +109,7 @@ async fn check_proof(
         return Ok((admission, used));
     }
     let entry = AuditEntry::new(AuditEvent::MfaRefused, origin).user(id);
-    table.commit(Transaction::new().insert(&entry)).await?;
+    table.commit(admission.throttled(origin, Some(id)).insert(&entry)).await?;
     Err(Problem::forbidden("the code is wrong or was used before").at(proof.pointer()))
 }
 

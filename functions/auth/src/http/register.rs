@@ -1,4 +1,4 @@
-use axum::{Router, extract::State, routing::post};
+use axum::{Router, extract::State, http::StatusCode, routing::post};
 use shared::{
     event::Role,
     http::{Endpoint, Problem, SourceAddress, Valid, routes},
@@ -12,6 +12,7 @@ use crate::{
     account::{Account, Profile, Registration},
     audit::{AuditEntry, AuditEvent, Origin},
     password, store,
+    throttle::Throttle,
 };
 
 pub const PATHS: &[&str] = &["/api/auth/register", "/auth/register"];
@@ -25,7 +26,7 @@ pub fn router(table: Table) -> Router {
     routes(PATHS, post(register)).with_state(table)
 }
 
-/// `POST /api/auth/register`: sign up as a customer.
+/// `POST /api/auth/register`: sign up as a customer. Whoever asks for what others have, again and again, has to wait.
 #[utoipa::path(
     post,
     path = shared::openapi::at(PATHS),
@@ -39,11 +40,22 @@ async fn register(
     SourceAddress(address): SourceAddress,
     Valid(registration): Valid<Registration>,
 ) -> Result<Once<Profile>, Problem> {
+    let origin = Origin::anybody(&address);
+    let admission = Throttle::of_registrations(&address).admit(&table).await?;
     let password_hash = password::hash(&registration.password).map_err(Problem::internal)?;
     let sign_up = |id: Id| {
         let account = Account::new(id.even(), &registration, Role::Customer);
-        let entry = AuditEntry::new(AuditEvent::Registered, &Origin::anybody(&address)).user(account.profile.id);
+        let entry = AuditEntry::new(AuditEvent::Registered, &origin).user(account.profile.id);
         Ok((store::insertion(&account, &password_hash).insert(&entry), account.profile))
     };
-    idempotency.create_or(&table, &registration, sign_up, taken).await
+    let result = idempotency.create_or(&table, &registration, sign_up, taken).await;
+    if !matches!(&result, Err(problem) if problem.status() == StatusCode::CONFLICT) {
+        admission.succeeded().await;
+        return result;
+    }
+    let throttled = admission.throttled(&origin, None);
+    if !throttled.is_empty() {
+        table.commit(throttled).await?;
+    }
+    result
 }

@@ -2,13 +2,13 @@
 
 use auth::{
     audit::{AuditEntry, AuditEvent, Origin},
-    consumers::{key_use::KeyUse, user_events::UserEvents},
+    consumers::{key_use::KeyUses, user_events::UserEvents},
 };
 use axum::http::StatusCode;
 use lambda_runtime::{Context, LambdaEvent};
 use serde_json::{Value, json};
 use shared::{
-    auth::{ApiKeyRecord, ApiKeySecret, Scope},
+    auth::KeyUse,
     consumer,
     event::{Envelope, UserDeleted},
     id::Id,
@@ -18,7 +18,7 @@ use shared::{
 };
 use testing::{Answer, Fault};
 
-use crate::world::{Accounts, PASSWORD, accounts, id, text, with_token};
+use crate::world::{Accounts, PASSWORD, accounts, id, registration, text, with_token};
 
 const NEW_PASSWORD: &str = "a newer, better password";
 
@@ -126,7 +126,60 @@ async fn a_failure_costs_one_entry_and_an_attempt_that_was_not_admitted_none() {
     for _ in 0..20 {
         accounts.try_password("alice", "wrong").await;
     }
-    assert_eq!(accounts.logged() - before, 5);
+    assert_eq!(accounts.logged() - before, 6, "five failures, and that there is a wait");
+}
+
+/// The entries on waits, newest first.
+async fn waits(accounts: &Accounts, admin: &Value) -> Vec<Value> {
+    let entries = accounts.entries(admin, "?limit=100").await;
+    entries.into_iter().filter(|entry| entry["event"] == "login.throttled").collect()
+}
+
+#[tokio::test]
+async fn a_counter_that_begins_to_make_wait_is_logged_once_for_each_wait() {
+    let accounts = accounts();
+    let admin = accounts.admin().await;
+    let user = accounts.signed_up("alice").await;
+    let login = accounts.login_from("203.0.113.7").with("x-correlation-id", "the-fifth");
+    let guess = json!({"username": "alice", "password": "wrong"});
+    for _ in 0..4 {
+        login.post("/auth/login", &guess).await;
+    }
+    assert_eq!(waits(&accounts, &admin).await.len(), 0);
+    for _ in 0..4 {
+        login.post("/auth/login", &guess).await;
+    }
+    let [entry] = waits(&accounts, &admin).await.try_into().unwrap();
+    let said = ["actor", "address", "subject", "correlation_id"].map(|field| text(&entry, field));
+    assert_eq!(said, ["anybody", "203.0.113.7", "throttle:account", "the-fifth"]);
+    assert_eq!(entry["user_id"], user["id"]);
+    accounts.elapse(1).await;
+    for _ in 0..4 {
+        login.post("/auth/login", &guess).await;
+    }
+    assert_eq!(waits(&accounts, &admin).await.len(), 2, "the second wait is longer");
+    accounts.elapse(2).await;
+    login.post("/auth/login", &json!({"username": "alice", "password": PASSWORD})).await;
+    assert_eq!(waits(&accounts, &admin).await.len(), 2, "who gets in makes nobody wait");
+}
+
+#[tokio::test]
+async fn whichever_counter_begins_to_make_wait_is_logged_and_that_of_an_address_is_no_accounts() {
+    let accounts = accounts();
+    let admin = accounts.admin().await;
+    accounts.signed_up("alice").await;
+    let login = accounts.login_from("203.0.113.7");
+    let register = accounts.register_from("203.0.113.7");
+    for n in 0..30 {
+        login.post("/auth/login", &json!({"username": format!("user{n}"), "password": "wrong"})).await;
+        login.post("/auth/login", &json!({"mfa_token": "none", "otp": "123456"})).await;
+        register.post("/auth/register", &registration("alice")).await;
+    }
+    let waits = waits(&accounts, &admin).await;
+    let mut subjects: Vec<_> = waits.iter().map(|entry| text(entry, "subject")).collect();
+    subjects.sort_unstable();
+    assert_eq!(subjects, ["throttle:address", "throttle:registrations", "throttle:tokens"]);
+    assert!(waits.iter().all(|entry| entry["user_id"].is_null() && entry["address"] == "203.0.113.7"));
 }
 
 #[tokio::test]
@@ -284,7 +337,7 @@ async fn whoever_sends_bad_tokens_does_not_fill_the_log_and_keeps_nobody_from_si
     for _ in 0..30 {
         assert_eq!(accounts.refresh(&bad).await.status, StatusCode::TOO_MANY_REQUESTS);
     }
-    assert_eq!(accounts.logged() - before, 30);
+    assert_eq!(accounts.logged() - before, 31, "and that there is a wait");
     let tokens = accounts.signed_in("alice").await;
     assert_eq!(accounts.refresh(&tokens).await.status, StatusCode::OK);
 }
@@ -294,15 +347,15 @@ async fn a_refused_key_is_in_the_log_beside_its_uses() {
     let accounts = accounts();
     let admin = accounts.admin().await;
     let platform = accounts.database.table("platform");
-    let (key_id, secret) = (Id::generate(), ApiKeySecret::generate().unwrap());
-    let mut key = ApiKeyRecord::new(key_id, &secret, "test", &[Scope::RegistryRead], 5, None);
+    let key_id = Id::generate();
+    let mut key = KeyUse::none(key_id);
     let now = Timestamp::now();
     (key.last_used_at, key.last_used_from) = (Some(now), Some("203.0.113.7".into()));
     (key.last_refused_at, key.last_refused_from) = (Some(now), Some("198.51.100.1".into()));
     key.last_refused_in = Some("the-request".into());
     platform.commit(Transaction::new().insert(&key)).await.unwrap();
     let [image] = accounts.database.items(&platform).try_into().unwrap();
-    let function = KeyUse { table: accounts.table.clone() };
+    let function = KeyUses { table: accounts.table.clone() };
     for _ in 0..2 {
         function.invoke(stream(&image)).await.unwrap();
     }
@@ -319,14 +372,14 @@ async fn the_use_of_a_key_is_logged_once_however_often_the_stream_tells_of_it() 
     let accounts = accounts();
     let admin = accounts.admin().await;
     let platform = accounts.database.table("platform");
-    let (key_id, secret) = (Id::generate(), ApiKeySecret::generate().unwrap());
-    let mut key = ApiKeyRecord::new(key_id, &secret, "test", &[Scope::RegistryRead], 5, None);
+    let key_id = Id::generate();
+    let mut key = KeyUse::none(key_id);
     key.last_used_at = Some(Timestamp::now());
     key.last_used_from = Some("203.0.113.7".into());
     key.last_used_in = Some("the-request".into());
     platform.commit(Transaction::new().insert(&key)).await.unwrap();
     let [image] = accounts.database.items(&platform).try_into().unwrap();
-    let function = KeyUse { table: accounts.table.clone() };
+    let function = KeyUses { table: accounts.table.clone() };
     for _ in 0..2 {
         function.invoke(stream(&image)).await.unwrap();
     }
@@ -347,4 +400,33 @@ async fn the_use_of_a_key_is_logged_once_however_often_the_stream_tells_of_it() 
     accounts.database.heal();
     function.invoke(stream(&image)).await.unwrap();
     assert_eq!(accounts.of_type("audit").iter().filter(|entry| entry["event"]["S"] == "api_key.used").count(), 2);
+}
+
+#[tokio::test]
+async fn a_use_that_was_noted_in_the_keys_own_record_is_logged_too() {
+    let accounts = accounts();
+    let admin = accounts.admin().await;
+    let text_of = |text: &str| json!({"S": text});
+    let image = json!({
+        "pk": text_of("API_KEY#42"), "sk": text_of("API_KEY"), "type": text_of("api_key"), "id": {"N": "42"},
+        "name": text_of("test"), "scopes": {"L": [text_of("registry:read")]}, "requests_per_second": {"N": "5"},
+        "secret_sha256": text_of("9f86"), "created_at": text_of("2026-01-15T09:00:00.000Z"), "expires_at": {"NULL": true},
+        "revoked_at": {"NULL": true}, "last_used_at": text_of("2026-01-15T10:30:45.123Z"),
+        "last_used_from": text_of("203.0.113.7"), "last_used_in": text_of("the-request"),
+        "recent_uses": {"M": {"203.0.113.7": text_of("2026-01-15T10:30:45.123Z")}}, "version": {"N": "1"},
+    });
+    let function = KeyUses { table: accounts.table.clone() };
+    function.invoke(stream(&image)).await.unwrap();
+    // Its revocation, which leaves the time of the use where it is.
+    let mut revoked = image.clone();
+    revoked["revoked_at"] = text_of("2026-01-15T11:00:00.000Z");
+    for noted_once in ["last_used_from", "last_used_in", "recent_uses"] {
+        revoked.as_object_mut().unwrap().remove(noted_once);
+    }
+    function.invoke(stream(&revoked)).await.unwrap();
+    let entries = accounts.entries(&admin, "").await;
+    let used: Vec<_> = entries.iter().filter(|entry| entry["event"] == "api_key.used").collect();
+    let [entry] = used[..] else { panic!("{used:?}") };
+    let said = ["occurred_at", "subject", "address", "correlation_id"].map(|field| text(entry, field));
+    assert_eq!(said, ["2026-01-15T10:30:45.123Z", "api_key:42", "203.0.113.7", "the-request"]);
 }

@@ -5,7 +5,12 @@ use auth::{
     http::{create_key, list_keys, revoke_key},
 };
 use serde_json::{Value, json};
-use shared::table::Table;
+use shared::{
+    auth::{ApiKeyRecord, KeyUse},
+    id::Id,
+    table::{Table, Transaction},
+    time::Timestamp,
+};
 use testing::{Answer, Api, Fault};
 
 use crate::world::{Accounts, accounts, with_token};
@@ -103,6 +108,34 @@ async fn a_revoked_key_stays_listed_and_revoked() {
 }
 
 #[tokio::test]
+async fn the_list_says_when_each_key_was_used_last_wherever_that_was_noted() {
+    let world = world().await;
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(Id::new(world.make(&wish()).await.body["id"].as_u64().unwrap()).unwrap());
+    }
+    let [used, used_long_ago, unused] = ids[..] else { panic!() };
+    let (now, long_ago) = (Timestamp::now(), Timestamp::from_unix_millis(1_768_473_045_123));
+    for (id, at) in [(used, long_ago), (used_long_ago, long_ago)] {
+        let mut record = ApiKeyRecord::with_id(&world.platform, id).await.unwrap().unwrap();
+        record.last_used_at = Some(at);
+        world.platform.commit(Transaction::new().upsert(&record)).await.unwrap();
+    }
+    let mut noted = KeyUse::none(used);
+    noted.last_used_at = Some(now);
+    world.platform.commit(Transaction::new().insert(&noted)).await.unwrap();
+    world.accounts.database.calls();
+    let listed = world.listed().await;
+    let reads = [&["GetItem"; 2][..], &["Query"; 4], &["BatchGetItem"]].concat();
+    assert_eq!(world.accounts.database.calls(), reads);
+    let last_use = |id: Id| {
+        let key = listed.as_array().unwrap().iter().find(|key| key["id"] == id.value()).unwrap();
+        key["last_used_at"].clone()
+    };
+    assert_eq!([last_use(used), last_use(used_long_ago), last_use(unused)], [json!(now), json!(long_ago), Value::Null]);
+}
+
+#[tokio::test]
 async fn making_and_revoking_a_key_are_logged_in_their_own_transaction() {
     let world = world().await;
     world.accounts.database.calls();
@@ -153,6 +186,7 @@ async fn a_wish_that_makes_no_sense_is_refused_with_a_pointer() {
         ("/scopes", json!([])),
         ("/scopes/0", json!(["everything"])),
         ("/requests_per_second", json!(0)),
+        ("/requests_per_second", json!(501)),
         ("/expires_at", json!("2020-01-01T00:00:00Z")),
         ("/role", json!("admin")),
         ("/id", json!(7)),

@@ -2,6 +2,7 @@
 
 use std::{cell::RefCell, io};
 
+use crate::world::{Accounts, PASSWORD, SEALING_TEXT, accounts, registration, signing_key, text, with_token};
 use auth::{api_key::Keys, http::create_key};
 use axum::http::StatusCode;
 use base64::{
@@ -9,11 +10,9 @@ use base64::{
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
 };
 use serde_json::{Value, json};
+use shared::telemetry;
 use testing::{Answer, Api};
 use totp_rs::{Builder, Secret};
-use tracing_subscriber::EnvFilter;
-
-use crate::world::{Accounts, PASSWORD, SEALING_TEXT, accounts, registration, signing_key, text, with_token};
 
 const WRONG: &str = "a-wrong-guess";
 const NEW_PASSWORD: &str = "a newer, better password";
@@ -90,12 +89,8 @@ async fn api_key(accounts: &Accounts, answers: &mut Vec<Answer>) -> String {
 #[tokio::test]
 async fn no_answer_and_no_log_line_holds_a_secret() {
     // For all threads: a call site whose first visitor has no subscriber may stay silent for everybody.
-    let subscriber = tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_env_filter(EnvFilter::new("auth=trace,shared=trace"))
-        .with_writer(|| Log)
-        .finish();
-    tracing::subscriber::set_global_default(subscriber).unwrap();
+    // Everybody is listened to, the SDK too, at more than a function can be told to say.
+    tracing::subscriber::set_global_default(telemetry::subscriber("trace", || Log)).unwrap();
 
     let accounts = accounts();
     let register = accounts.register();
@@ -129,6 +124,7 @@ async fn no_answer_and_no_log_line_holds_a_secret() {
 
     let log = String::from_utf8(LOG.take()).unwrap();
     assert!(log.contains("signed in") && log.contains("a refresh token was used again"), "{log}");
+    assert!(log.contains("aws_smithy_runtime") && log.contains("DEBUG") && !log.contains("TRACE"), "{log}");
     let stored = json!(accounts.items()).to_string();
     let answered = json!(answers.iter().map(|answer| &answer.body).collect::<Vec<_>>()).to_string();
     let headers: String = answers.iter().map(|answer| format!("{:?}", answer.headers)).collect();

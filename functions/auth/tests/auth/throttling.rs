@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use shared::table::{Key, Transaction, Update};
 use testing::{Answer, Fault};
 
-use crate::world::{Accounts, PASSWORD, accounts, with_token};
+use crate::world::{Accounts, PASSWORD, accounts, registration, with_token};
 
 const HOUR: i64 = 3600;
 
@@ -32,7 +32,7 @@ impl Accounts {
     }
 
     /// Lets time pass for the counters of failed attempts.
-    async fn elapse(&self, seconds: i64) {
+    pub async fn elapse(&self, seconds: i64) {
         for counter in self.failures() {
             let text = |name: &str| counter[name]["S"].as_str().unwrap().to_owned();
             let failed_at: i64 = counter["last_failed_at"]["N"].as_str().unwrap().parse().unwrap();
@@ -194,7 +194,7 @@ async fn of_many_guesses_at_once_no_more_are_looked_at_than_one_by_one() {
     accounts.signed_up("alice").await;
     let answers = burst(&accounts, &["wrong"; 20]).await;
     assert_eq!(looked_at(&answers), 5);
-    assert_eq!(accounts.of_type("audit").len(), 6, "the registration and five failures");
+    assert_eq!(accounts.of_type("audit").len(), 7, "the registration, five failures, and that there is a wait");
 }
 
 #[tokio::test]
@@ -332,4 +332,62 @@ async fn an_attempt_that_cannot_be_counted_is_not_looked_at() {
     accounts.database.calls();
     assert_eq!(accounts.try_password("alice", PASSWORD).await.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(accounts.database.calls(), ["UpdateItem"]);
+}
+
+/// Asks for an account from this address.
+async fn register_from(accounts: &Accounts, address: &str, registration: &Value) -> Answer {
+    accounts.register_from(address).post("/api/auth/register", registration).await
+}
+
+#[tokio::test]
+async fn who_asks_for_what_others_have_again_and_again_has_to_wait() {
+    let accounts = accounts();
+    accounts.signed_up("alice").await;
+    let (prober, other) = ("203.0.113.7", "203.0.113.8");
+    for n in 0..30 {
+        let mut wish = registration(&format!("prober{n}"));
+        wish["email"] = json!("alice@example.com");
+        assert_eq!(register_from(&accounts, prober, &wish).await.status, StatusCode::CONFLICT);
+    }
+    let before = accounts.items();
+    accounts.database.calls();
+    assert_eq!(wait(&register_from(&accounts, prober, &registration("bob")).await), 1);
+    assert_eq!(accounts.database.calls(), ["UpdateItem"]);
+    assert_eq!(accounts.items(), before);
+    assert_eq!(register_from(&accounts, other, &registration("carol")).await.status, StatusCode::CREATED);
+    assert_eq!(
+        login_from(&accounts, prober, "alice", PASSWORD).await.status,
+        StatusCode::OK,
+        "signing in is counted apart"
+    );
+    accounts.elapse(1).await;
+    assert_eq!(register_from(&accounts, prober, &registration("bob")).await.status, StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn signing_up_costs_an_address_nothing_nor_does_what_is_not_its_fault() {
+    let accounts = accounts();
+    let counted = || accounts.failures().iter().map(|counter| counter["failures"]["N"].clone()).collect::<Vec<_>>();
+    for n in 0..35 {
+        let key = format!("k{n}");
+        let api = accounts.register().with("idempotency-key", &key);
+        for _ in 0..2 {
+            let answer = api.post("/api/auth/register", &registration(&format!("user{n}"))).await;
+            assert_eq!(answer.status, StatusCode::CREATED);
+        }
+    }
+    let wrong = json!({"username": "x", "email": "x", "password": "x"});
+    for _ in 0..35 {
+        let answer = accounts.register().post("/api/auth/register", &wrong).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+    }
+    assert_eq!(counted(), ["0"]);
+    let registrations = (0..25).map(|n| {
+        let register = accounts.register();
+        async move { register.post("/api/auth/register", &registration(&format!("crowd{n}"))).await.status }
+    });
+    accounts.database.interleave(vec![1]);
+    assert!(join_all(registrations).await.into_iter().all(|status| status == StatusCode::CREATED));
+    accounts.database.interleave(Vec::new());
+    assert_eq!(counted(), ["0"]);
 }

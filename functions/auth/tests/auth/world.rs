@@ -61,6 +61,12 @@ pub fn with_token(api: &Api, tokens: &Value) -> Api {
     api.with("authorization", &format!("Bearer {}", text(tokens, "access_token")))
 }
 
+/// What API Gateway says of a request from this address.
+fn from(address: &str) -> Extension<RequestContext> {
+    let context = json!({"identity": {"sourceIp": address}, "httpMethod": "POST"});
+    Extension(serde_json::from_value(context).unwrap())
+}
+
 impl Accounts {
     pub fn register(&self) -> Api {
         Api::new(http::register::router(self.table.clone()))
@@ -72,9 +78,12 @@ impl Accounts {
 
     /// Login as API Gateway passes it on from this address.
     pub fn login_from(&self, address: &str) -> Api {
-        let context = json!({"identity": {"sourceIp": address}, "httpMethod": "POST"});
-        let context: RequestContext = serde_json::from_value(context).unwrap();
-        Api::new(http::login::router(self.auth.clone()).layer(Extension(context)))
+        Api::new(http::login::router(self.auth.clone()).layer(from(address)))
+    }
+
+    /// Registration as API Gateway passes it on from this address.
+    pub fn register_from(&self, address: &str) -> Api {
+        Api::new(http::register::router(self.table.clone()).layer(from(address)))
     }
 
     pub fn token(&self) -> Api {

@@ -1,7 +1,7 @@
 use axum::{
     Json, Router,
     extract::State,
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
     routing::post,
 };
@@ -93,8 +93,7 @@ async fn test_sensor(
     if reading.device_id != own_device(user_id) && !caller.is_admin() {
         return Err(Problem::forbidden("a device's readings are sent to its type's /readings, with an API key"));
     }
-    let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let auth = verification::verify(&auth, authorization).await?;
+    let auth = verification::verify(&auth, &caller, &headers).await?;
     let result = TestResult { status: Status::Success, auth, processing: Processing::Queued, reading };
     let store = |_| Ok((store::insertion(Transaction::new(), &result.reading), result.clone()));
     Ok(answer(idempotency.create_or(&sensors.table, &given, store, explain).await?))

@@ -24,7 +24,7 @@ pub fn world() -> World {
     let database = Database::new();
     let (table, platform) = (database.table("sensors"), database.table("platform"));
     let functions = Functions::default();
-    functions.set("auth-verify", Behaviour::Answers(200, json!({"valid": true, "auth": "verified"})));
+    functions.set("auth-verify", Behaviour::Answers(200, json!({"valid": true, "user_id": 7, "role": "customer"})));
     World { sensors: Sensors::new(table.clone()), database, table, platform, functions }
 }
 
