@@ -1,6 +1,7 @@
 XTASK = $(MAKE) --silent prerequisites && cargo run --quiet --target-dir target/xtask --package xtask --
 RUST_NEEDED := 95
 SUITE = cargo test --package e2e --no-fail-fast --test purchase --test access --test identity --test key_rotation --test crash \
+	--test queues \
 	--test permissions --test degradation --test integrity --test notifications --test samples $(SUITE_OPTIONS)
 # What reads the logs of all that the suite has done.
 AFTERWARDS = cargo test --package e2e --no-fail-fast --test refusals --test secrets

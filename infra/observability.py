@@ -104,6 +104,10 @@ class Function:
         return "DynamoDB" in self.feeds
 
     @property
+    def relays(self):
+        return self.reads_a_stream and self.name.endswith("-relay")
+
+    @property
     def answers_requests(self):
         return "Api" in self.feeds
 
@@ -116,6 +120,8 @@ class Function:
         """The function's own metric of what it failed at without crashing, and what that means."""
         if self.answers_requests:
             return "Faults", "answered 5xx"
+        if self.relays:
+            return "EventsFailed", "could not read events of its outbox, which stay off the bus"
         return ("EventsFailed", "could not handle events") if self.handles_events else None
 
 
@@ -218,7 +224,9 @@ def function_alarms(function):
     if failures := function.failures:
         metric, description = failures
         shown = function_metric(name, metric, "Sum", namespace="Quayside")
-        yield alarm(f"{name}-failures", f"{name} {description}", shown, 0)
+        # What a relay cannot read, it is told of once.
+        often = {"periods": 1, "datapoints": 1} if function.relays else {}
+        yield alarm(f"{name}-failures", f"{name} {description}", shown, 0, **often)
     throttles = function_metric(name, "Throttles", "Sum")
     yield alarm(f"{name}-throttles", f"{name} was not let run as often as it was asked to", throttles, 0)
     limit = round(function.timeout_seconds * 1000 * NEAR_TIMEOUT)

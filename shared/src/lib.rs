@@ -7,6 +7,7 @@
 pub mod auth;
 pub mod aws;
 pub mod breaker;
+pub mod cache;
 pub mod client;
 pub mod consumer;
 pub mod context;

@@ -19,6 +19,7 @@ use crate::{
     event::{Envelope, Payload},
     runtime,
     table::{Item, Key, Transaction},
+    telemetry,
     time::Timestamp,
 };
 
@@ -29,6 +30,9 @@ const RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
 const MAX_ENTRIES: usize = 10;
 const MAX_BYTES: usize = 200_000;
 const ATTEMPTS: u32 = 5;
+/// The longest event that is published, in bytes of JSON: EventBridge takes 256 KB, of which some are left
+/// for the names it puts around it. A longer one would never be taken, and those behind it neither.
+pub const MAX_EVENT_BYTES: usize = 240 * 1024;
 
 /// An event waiting in its service's table. Its partition is its aggregate's, so that the stream
 /// keeps an aggregate's events in order.
@@ -54,20 +58,27 @@ impl Item for OutboxItem {
     }
 }
 
+impl OutboxItem {
+    fn of(event: &Envelope) -> Result<Self, serde_json::Error> {
+        Ok(Self {
+            event_id: event.id.to_string(),
+            event_type: event.event_type.clone(),
+            aggregate: format!("{}#{}", event.aggregate_type, event.aggregate_id),
+            envelope: serde_json::to_string(event)?,
+            occurred_at: event.occurred_at,
+        })
+    }
+}
+
 impl Transaction {
-    /// Publishes an event if, and only if, the transaction commits.
+    /// Publishes an event if, and only if, the transaction commits; which is refused if the event has
+    /// more than [`MAX_EVENT_BYTES`].
     #[must_use]
     pub fn publish<P: Payload>(self, payload: &P) -> Self {
-        let item = Envelope::new(payload).and_then(|event| {
-            Ok(OutboxItem {
-                event_id: event.id.to_string(),
-                event_type: event.event_type.clone(),
-                aggregate: format!("{}#{}", event.aggregate_type, event.aggregate_id),
-                envelope: serde_json::to_string(&event)?,
-                occurred_at: event.occurred_at,
-            })
-        });
-        match item {
+        match Envelope::new(payload).and_then(|event| OutboxItem::of(&event)) {
+            Ok(item) if item.envelope.len() > MAX_EVENT_BYTES => {
+                self.fail(OutboxItem::TYPE, format!("{} has {} bytes", item.event_type, item.envelope.len()))
+            }
             Ok(item) => self.insert(&item),
             Err(error) => self.fail(OutboxItem::TYPE, error),
         }
@@ -141,7 +152,9 @@ struct EventBridge {
 impl<B: Bus> runtime::Function for Relay<B> {
     async fn invoke(&self, event: LambdaEvent<serde_json::Value>) -> Result<serde_json::Value, runtime::Failure> {
         let batch: dynamodb::Event = serde_json::from_value(event.payload)?;
-        self.publish_all(read(batch)).await?;
+        let (entries, unreadable) = read(batch);
+        telemetry::events_failed(unreadable);
+        self.publish_all(entries).await?;
         Ok(serde_json::Value::Null)
     }
 }
@@ -169,10 +182,10 @@ impl<B: Bus> Relay<B> {
     }
 }
 
-/// The outbox items of a batch. One that cannot be read stays in the table, and must not keep those
-/// behind it from the bus.
-fn read(batch: dynamodb::Event) -> Vec<Entry> {
-    let mut entries = Vec::new();
+/// The outbox items of a batch, and how many more cannot be read: these stay in the table, and must not
+/// keep those behind them from the bus.
+fn read(batch: dynamodb::Event) -> (Vec<Entry>, usize) {
+    let (mut entries, mut unreadable) = (Vec::new(), 0);
     for record in batch.records.into_iter().filter(|record| record.event_name == "INSERT") {
         let image = record.change.new_image;
         let stored = serde_dynamo::from_item::<_, Stored>(image.clone());
@@ -183,10 +196,11 @@ fn read(batch: dynamodb::Event) -> Vec<Entry> {
             Ok(item) => entries.push(Entry::of(item)),
             Err(error) => {
                 tracing::error!(event_id = record.event_id, %error, "an outbox item cannot be read");
+                unreadable += 1;
             }
         }
     }
-    entries
+    (entries, unreadable)
 }
 
 #[derive(Deserialize)]
@@ -294,7 +308,8 @@ mod tests {
     ) -> (Vec<String>, Result<(), RelayError>) {
         let bus = Unreliable { refusals: Mutex::new(refusals), taken: Mutex::default() };
         let relay = Relay { bus, source: "quayside.orders".into() };
-        let answer = relay.publish_all(read(serde_json::from_value(json!({ "Records": records })).unwrap())).await;
+        let (entries, _) = read(serde_json::from_value(json!({ "Records": records })).unwrap());
+        let answer = relay.publish_all(entries).await;
         (relay.bus.taken.into_inner().unwrap(), answer)
     }
 
@@ -317,6 +332,17 @@ mod tests {
     async fn what_is_not_an_outbox_item_stays_off_the_bus() {
         let (taken, _) = relay(vec![], vec![record(1, "a", "order")]).await;
         assert!(taken.is_empty());
+    }
+
+    #[test]
+    #[allow(clippy::unwrap_used)]
+    fn an_outbox_item_that_cannot_be_read_is_counted_and_keeps_nothing_from_the_bus() {
+        let mut broken = record(2, "b", "outbox");
+        broken["dynamodb"]["NewImage"]["envelope"] = json!({"N": "1"});
+        let records = json!({"Records": [record(1, "a", "outbox"), broken, record(3, "c", "outbox")]});
+        let (entries, unreadable) = read(serde_json::from_value(records).unwrap());
+        assert_eq!(entries.iter().map(|entry| &*entry.event_type).collect::<Vec<_>>(), ["a", "c"]);
+        assert_eq!(unreadable, 1);
     }
 
     #[test]

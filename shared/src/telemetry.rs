@@ -87,6 +87,13 @@ pub(crate) fn batch_handled<E>(oldest: Option<Timestamp>, outcomes: &[Result<Out
     ]);
 }
 
+/// Counts events that could not be handled, or sent, and about which somebody has to do something.
+pub(crate) fn events_failed(count: usize) {
+    if count > 0 {
+        emit(&[("EventsFailed", "Count", json!(count))]);
+    }
+}
+
 /// Counts one of what matters to those who run the system: `NotificationsSent`.
 pub fn count(name: &str) {
     emit(&[(name, "Count", json!(1))]);

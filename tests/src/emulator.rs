@@ -9,6 +9,8 @@ pub enum Feature {
     Policies,
     /// The functions are processes of this machine.
     Processes,
+    /// The queue service leaves moving dead letters home to others.
+    RedriveByHand,
     /// What `make` does to a developer's stack it can do to this one.
     Commands,
 }
@@ -21,6 +23,7 @@ impl Feature {
         }
         let reason = match self {
             Self::Policies => "LocalStack's community edition lets every function do everything",
+            Self::RedriveByHand => "LocalStack moves dead letters home itself",
             Self::Processes => "LocalStack runs the functions in containers, out of this test's reach",
             Self::Commands => "`make rotate-signing-key` is for the developer's stack, which is MiniStack's",
         };

@@ -232,11 +232,16 @@ impl Visitor {
                 sleep(Duration::from_millis(500)).await;
             }
         }
-        let health = self.stack.nobody().get("/health").await?.body;
-        if !breakers(&health).is_empty() {
-            bail!("breakers that are not closed after {service}: {health}");
+        loop {
+            let health = self.stack.nobody().get("/health").await?.body;
+            if breakers(&health).is_empty() {
+                return Ok(started.elapsed());
+            }
+            if started.elapsed() > RECOVERY {
+                bail!("breakers that are not closed after {service}: {health}");
+            }
+            sleep(Duration::from_millis(500)).await;
         }
-        Ok(started.elapsed())
     }
 
     async fn healthy(&self, patience: Duration) -> Result<()> {

@@ -28,16 +28,21 @@ const WORKING_TIME: Duration = Duration::from_secs(10);
 /// The most that is shown of all messages' bodies together, in bytes: Lambda answers with 6 MB at most.
 const SHOWN_BYTES: usize = 4 * 1024 * 1024;
 
+/// What EventBridge says in the attributes of a message that it could not deliver.
+const BUS_REASON: &str = "ERROR_MESSAGE";
+const BUS_ATTEMPTS: &str = "RETRY_ATTEMPTS";
+/// The reason of a message that nobody has given one for: the function crashed, or ran out of time.
+const UNSAID: &str = "the function ended before it could say";
+
 /// A message that waits in a dead-letter queue.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct DeadLetter {
     /// The queue that it could not be handled from.
     pub queue: QueueName,
     pub message_id: String,
-    /// Why it was not handled the last time; `null` when the consumer's process ended before it
-    /// could say, or long ago.
-    pub reason: Option<String>,
-    /// How often it had been delivered then.
+    /// Why it was not handled the last time, or what kept the bus from delivering it.
+    pub reason: String,
+    /// How often it had been delivered then, or the bus had tried to.
     pub attempts: Option<u32>,
     pub failed_at: Option<Timestamp>,
     /// The function that could not handle it.
@@ -163,14 +168,19 @@ async fn explain(
 }
 
 fn letter(queue: QueueName, message: Message, record: Option<FailureRecord>) -> DeadLetter {
+    let said_by_bus = |name| message.attributes.get(name).and_then(|value| value.string_value()).map(str::to_owned);
+    let (reason, attempts) = match &record {
+        Some(record) => (Some(record.reason.clone()), Some(record.attempts)),
+        None => (said_by_bus(BUS_REASON), said_by_bus(BUS_ATTEMPTS).and_then(|attempts| attempts.parse().ok())),
+    };
     let body = serde_json::from_str(&message.body).unwrap_or(Value::String(message.body));
     DeadLetter {
         queue,
         message_id: message.id,
-        attempts: record.as_ref().map(|record| record.attempts),
+        attempts,
         failed_at: record.as_ref().map(|record| record.failed_at),
-        consumer: record.as_ref().map(|record| record.consumer.clone()),
-        reason: record.map(|record| record.reason),
+        consumer: record.map(|record| record.consumer),
+        reason: reason.unwrap_or_else(|| UNSAID.to_owned()),
         sent_at: message.sent_at,
         source: body["source"].as_str().map(str::to_owned),
         message: body,

@@ -128,12 +128,29 @@ fn age(result: &MetricDataResult, queues: &[Queue]) -> Option<(Queue, Duration)>
 /// Whether an emulator lacks an action of SQS. Messages can be moved without it.
 fn is_lacking(code: Option<&str>) -> bool {
     let code = code.and_then(|code| code.rsplit(['.', '#']).next()).unwrap_or_default();
-    let lacking =
-        matches!(code, "InvalidAction" | "UnknownOperationException" | "UnsupportedOperation" | "NotImplemented");
+    let lacking = matches!(code, "InvalidAction" | "UnknownOperationException" | "NotImplemented");
     if lacking {
         tracing::warn!(code, "the queue service does not move messages itself");
     }
     lacking
+}
+
+/// Whether SQS has refused to do what it offers: to begin a redrive, because one is going on.
+fn is_unsupported(code: Option<&str>) -> bool {
+    code.and_then(|code| code.rsplit(['.', '#']).next()).is_some_and(|code| code == "UnsupportedOperation")
+}
+
+/// What it means that SQS did not list its redrives; `None` when it cannot be reached.
+fn without_list(code: Option<&str>) -> Option<NativeRedrive> {
+    (is_lacking(code) || is_unsupported(code)).then_some(NativeRedrive::Unsupported)
+}
+
+/// What it means that SQS, which lists its redrives, did not begin one; `None` when it cannot be reached.
+fn without_start(code: Option<&str>) -> Option<NativeRedrive> {
+    if is_unsupported(code) {
+        return Some(NativeRedrive::Running);
+    }
+    is_lacking(code).then_some(NativeRedrive::Unsupported)
 }
 
 fn failed<E, R>(error: SdkError<E, R>) -> QueueError
@@ -244,8 +261,7 @@ impl Queues for Sqs {
         let arn = attributes.remove(&QueueAttributeName::QueueArn).ok_or(QueueError::Missing)?;
         let latest = match self.sqs.list_message_move_tasks().source_arn(&arn).max_results(1).send().await {
             Ok(tasks) => tasks.results.unwrap_or_default().into_iter().next(),
-            Err(error) if is_lacking(error.code()) => return Ok(NativeRedrive::Unsupported),
-            Err(error) => return Err(failed(error)),
+            Err(error) => return without_list(error.code()).ok_or_else(|| failed(error)),
         };
         if let Some(task) = latest {
             match task.status() {
@@ -261,8 +277,7 @@ impl Queues for Sqs {
         let home = arn.strip_suffix(DEAD_LETTERS_SUFFIX).ok_or(QueueError::Missing)?;
         match self.sqs.start_message_move_task().source_arn(&arn).destination_arn(home).send().await {
             Ok(_) => Ok(NativeRedrive::Started),
-            Err(error) if is_lacking(error.code()) => Ok(NativeRedrive::Unsupported),
-            Err(error) => Err(failed(error)),
+            Err(error) => without_start(error.code()).ok_or_else(|| failed(error)),
         }
     }
 }
@@ -277,4 +292,22 @@ fn message(message: aws_sdk_sqs::types::Message) -> Option<Message> {
         receipt: message.receipt_handle?,
         attributes: message.message_attributes.unwrap_or_default(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redrive_that_is_refused_where_redrives_are_listed_is_running_already() {
+        let unsupported = Some("AWS.SimpleQueueService.UnsupportedOperation");
+        assert_eq!(without_start(unsupported), Some(NativeRedrive::Running));
+        assert_eq!(without_list(unsupported), Some(NativeRedrive::Unsupported));
+        let unknown = Some("com.amazon.coral.service#UnknownOperationException");
+        assert_eq!(without_start(unknown), Some(NativeRedrive::Unsupported));
+        assert_eq!(without_list(unknown), Some(NativeRedrive::Unsupported));
+        for other in [None, Some("RequestThrottled")] {
+            assert_eq!((without_start(other), without_list(other)), (None, None));
+        }
+    }
 }

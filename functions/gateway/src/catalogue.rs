@@ -1,7 +1,12 @@
 //! Which functions the stack has.
 
+use std::time::Duration;
+
 use aws_sdk_lambda::{Client, error::DisplayErrorContext};
 use shared::http::Problem;
+
+/// How long Lambda may take for all pages of its list.
+const DEADLINE: Duration = Duration::from_secs(5);
 
 /// The functions of one stack, as Lambda lists them.
 #[derive(Clone, Debug)]
@@ -28,7 +33,15 @@ impl FunctionCatalogue {
     }
 
     /// The functions' names without the stack's, in alphabetical order.
+    ///
+    /// # Errors
+    /// When Lambda does not list all of them within 5 s.
     pub async fn names(&self) -> Result<Vec<String>, NotListed> {
+        let late = || NotListed(format!("no end within {DEADLINE:?}"));
+        tokio::time::timeout(DEADLINE, self.list()).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    async fn list(&self) -> Result<Vec<String>, NotListed> {
         let mut pages = self.lambda.list_functions().into_paginator().send();
         let mut names = Vec::new();
         while let Some(page) = pages.next().await {

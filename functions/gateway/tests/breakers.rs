@@ -25,6 +25,15 @@ async fn an_open_breaker_that_an_admin_resets_lets_calls_pass_again() {
 }
 
 #[tokio::test]
+async fn the_documents_names_of_services_are_understood() {
+    let api = Api::new(reset_breaker::router(Database::new().table("platform"))).admin();
+    for (name, service) in [("sensor", "sensors"), ("kafka", "events"), ("payments", "payments")] {
+        let answer = api.post(&format!("/circuit-breaker/reset/{name}"), &json!({})).await;
+        assert_eq!((answer.status, &answer.body["service"]), (StatusCode::OK, &json!(service)));
+    }
+}
+
+#[tokio::test]
 async fn only_an_admin_resets_and_only_what_there_is() {
     let database = Database::new();
     let api = Api::new(reset_breaker::router(database.table("platform")));

@@ -72,6 +72,20 @@ async fn services_that_hang_are_waited_for_together_and_not_for_long() {
     assert_eq!(functions.calls().len(), SERVICES.len());
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_services_are_asked_once_a_second_however_often_anybody_asks() {
+    let (functions, platform) = (healthy(), Database::new().table("platform"));
+    let clients = SERVICES.map(|service| functions.client(service, &platform));
+    let api = Api::new(health::router(clients.to_vec(), platform));
+    for _ in 0..3 {
+        assert_eq!(api.get("/health").await.body["overall_status"], "healthy");
+    }
+    assert_eq!(functions.calls().len(), SERVICES.len());
+    functions.set("auth-health", Behaviour::Crashes);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(api.get("/health").await.body["overall_status"], "degraded");
+}
+
 #[tokio::test]
 async fn an_open_breaker_is_shown_and_the_service_behind_it_still_asked() {
     let platform = Database::new().table("platform");

@@ -27,6 +27,8 @@ const STACK: &str = "local";
 pub struct Functions {
     behaviours: Arc<Mutex<HashMap<String, Behaviour>>>,
     calls: Arc<Mutex<Vec<String>>>,
+    /// The names that Lambda lists, page by page.
+    list: Arc<Mutex<Vec<Vec<String>>>>,
 }
 
 /// How a function takes a call.
@@ -34,6 +36,8 @@ pub struct Functions {
 pub enum Behaviour {
     /// It answers with this status and body.
     Answers(u16, Value),
+    /// Lambda itself answers with this.
+    Lists(Value),
     /// It answers with a body that is not JSON.
     Babbles,
     /// Its process ends without an answer.
@@ -50,6 +54,13 @@ impl Functions {
         self.behaviours.lock().unwrap().insert(function.to_owned(), behaviour);
     }
 
+    /// From now on Lambda lists functions of these full names, on these pages, unless `ListFunctions` was
+    /// told to behave otherwise.
+    pub fn set_list(&self, pages: &[&[&str]]) {
+        let pages = pages.iter().map(|names| names.iter().map(ToString::to_string).collect());
+        *self.list.lock().unwrap() = pages.collect();
+    }
+
     /// The functions called since the last time this was asked, in order.
     pub fn calls(&self) -> Vec<String> {
         std::mem::take(&mut self.calls.lock().unwrap())
@@ -60,7 +71,8 @@ impl Functions {
         ServiceClient::new(self.lambda(), STACK, service, breakers.clone())
     }
 
-    fn lambda(&self) -> Client {
+    /// A client of Lambda itself.
+    pub fn lambda(&self) -> Client {
         let config = Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("eu-central-1"))
@@ -70,7 +82,27 @@ impl Functions {
         Client::from_conf(config.build())
     }
 
+    /// The page of the list that a request asks for, if it does.
+    fn page(&self, request: &HttpRequest) -> Option<Value> {
+        let (path, query) = request.uri().split_once('?').unwrap_or((request.uri(), ""));
+        if !path.trim_end_matches('/').ends_with("/functions") {
+            return None;
+        }
+        let pages = self.list.lock().unwrap();
+        let marker = query.split('&').find_map(|parameter| parameter.strip_prefix("Marker="));
+        let page: usize = marker.map_or(0, |marker| marker.parse().unwrap());
+        let names = pages.get(page).into_iter().flatten();
+        let functions: Vec<_> = names.map(|name| json!({"FunctionName": name})).collect();
+        let next = (page + 1 < pages.len()).then(|| (page + 1).to_string());
+        Some(json!({"Functions": functions, "NextMarker": next}))
+    }
+
     fn behaviour(&self, request: &HttpRequest) -> Behaviour {
+        if let Some(page) = self.page(request) {
+            self.calls.lock().unwrap().push("ListFunctions".into());
+            let told = self.behaviours.lock().unwrap().get("ListFunctions").cloned();
+            return told.unwrap_or(Behaviour::Lists(page));
+        }
         let function = request.uri().split("/functions/").nth(1).unwrap().split('/').next().unwrap();
         let function = function.strip_prefix(STACK).unwrap().trim_start_matches('-').to_owned();
         self.calls.lock().unwrap().push(function.clone());
@@ -90,6 +122,7 @@ impl HttpConnector for Functions {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let answer = match self.behaviour(&request) {
             Behaviour::Answers(status, body) => proxied(status, &body.to_string()),
+            Behaviour::Lists(page) => response(200, &page),
             Behaviour::Babbles => proxied(200, "<html>"),
             Behaviour::Crashes => {
                 let mut answer = response(200, &json!({"errorMessage": "exit status 101"}));

@@ -1,8 +1,9 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{Json, Router, extract::State, routing::get};
 use serde::Serialize;
 use shared::{
+    cache::Cached,
     http::{Endpoint, Problem, routes},
     table::Table,
     time::Timestamp,
@@ -17,10 +18,14 @@ use crate::{
 
 pub const PATHS: &[&str] = &["/api/events/stats", "/kafka/stats"];
 
+/// How old the queues' figures may be: anybody may ask, and each time costs two calls for every queue.
+const QUEUES_FRESH_FOR: Duration = Duration::from_secs(5);
+
 #[derive(Clone)]
 struct Sources {
     table: Table,
     queues: Arc<dyn Queues>,
+    latest: Arc<Cached<Option<Vec<QueueStats>>>>,
 }
 
 /// What `main` serves.
@@ -29,7 +34,8 @@ pub fn endpoint() -> Endpoint {
 }
 
 pub fn router(table: Table, queues: Arc<dyn Queues>) -> Router {
-    routes(PATHS, get(event_stats)).with_state(Sources { table, queues })
+    let latest = Arc::new(Cached::new(QUEUES_FRESH_FOR));
+    routes(PATHS, get(event_stats)).with_state(Sources { table, queues, latest })
 }
 
 #[derive(Serialize, ToSchema)]
@@ -49,7 +55,7 @@ struct Stats {
     responses((status = 200, body = Stats)),
 )]
 async fn event_stats(State(sources): State<Sources>) -> Result<Json<Stats>, Problem> {
-    let (stream, queues) =
-        tokio::join!(StreamStats::read(&sources.table, Timestamp::now()), queue_stats(&*sources.queues));
+    let queues = sources.latest.get(queue_stats(&*sources.queues));
+    let (stream, queues) = tokio::join!(StreamStats::read(&sources.table, Timestamp::now()), queues);
     Ok(Json(Stats { stream: stream?, queues }))
 }

@@ -108,14 +108,30 @@ async fn a_dead_letter_is_shown_with_its_reason_attempts_and_source() {
 }
 
 #[tokio::test]
-async fn a_message_whose_reason_nobody_knows_is_shown_without_one() {
+async fn a_message_whose_reason_nobody_knows_says_so() {
     let operator = Operator::new();
     operator.queues.put(&dead(), "m0", "not JSON");
     let letter = operator.look("").await.body["data"][0].clone();
     assert_eq!(
         (&letter["reason"], &letter["attempts"], &letter["message"]),
-        (&Value::Null, &Value::Null, &json!("not JSON"))
+        (&json!("the function ended before it could say"), &Value::Null, &json!("not JSON"))
     );
+}
+
+#[tokio::test]
+async fn a_message_that_the_bus_could_not_deliver_is_shown_with_what_the_bus_says() {
+    let operator = Operator::new();
+    let attributes = [
+        ("ERROR_CODE", "NO_PERMISSIONS"),
+        ("ERROR_MESSAGE", "Lack of permissions to invoke cross account target."),
+        ("RETRY_ATTEMPTS", "3"),
+    ];
+    operator.queues.put_with(&dead(), "m0", &body(0), &attributes);
+    let letter = operator.look("").await.body["data"][0].clone();
+    assert_eq!((&letter["reason"], &letter["attempts"]), (&json!(attributes[1].1), &json!(3)));
+    fail(Failures::new(operator.platform.clone()), "m0", 2).await;
+    let letter = operator.look("").await.body["data"][0].clone();
+    assert_eq!((&letter["reason"], &letter["attempts"]), (&json!("no order 42"), &json!(2)));
 }
 
 #[tokio::test]

@@ -102,6 +102,21 @@ async fn without_the_table_there_are_no_figures_for_now() {
     assert!(answer.headers.contains_key("retry-after"));
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_queues_are_asked_once_in_five_seconds_however_often_anybody_asks() {
+    let (log, queues) = (Log::new(), queues());
+    let api = api(&log, &queues);
+    queues.trouble(Trouble::None);
+    for _ in 0..3 {
+        api.get("/kafka/stats").await;
+    }
+    assert_eq!(queues.calls(), 1 + 4 + 1);
+    queues.put(&Queue::Consumer(name("orders-on-user-events")), "m1", "{}");
+    tokio::time::advance(Duration::from_secs(5)).await;
+    let answer = api.get("/kafka/stats").await;
+    assert_eq!((queues.calls(), &answer.body["queues"][0]["depth"]), (2 * 6, &json!(1)));
+}
+
 fn recount(events: &[Value], field: &str) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
     for event in events {

@@ -179,10 +179,17 @@ impl FakeQueues {
     }
 
     pub fn put(&self, queue: &Queue, id: &str, body: &str) {
+        self.put_with(queue, id, body, &[]);
+    }
+
+    /// Puts a message with attributes into a queue.
+    pub fn put_with(&self, queue: &Queue, id: &str, body: &str, attributes: &[(&str, &str)]) {
+        let text = |value: &str| MessageAttributeValue::builder().data_type("String").string_value(value).build();
+        let attributes = attributes.iter().map(|(name, value)| ((*name).to_owned(), text(value).unwrap()));
         let message = Held {
             id: id.to_owned(),
             body: body.to_owned(),
-            attributes: HashMap::new(),
+            attributes: attributes.collect(),
             sent_at: Timestamp::now(),
             visible_at: Instant::now(),
             receipt: 0,

@@ -1,10 +1,11 @@
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::{Json, Router, extract::State, routing::get};
 use futures::future::join_all;
 use serde::Serialize;
 use shared::{
     breaker::{Breaker, BreakerState},
+    cache::Cached,
     client::ServiceClient,
     health::{Health, HealthStatus},
     http::{Endpoint, routes},
@@ -20,10 +21,14 @@ pub const PATHS: &[&str] = &["/health", "/api/health"];
 /// How long a service may take to say how it is.
 const DEADLINE: Duration = Duration::from_millis(1500);
 
+/// How old the answer may be: anybody may ask, and each time costs a call of every service.
+const FRESH_FOR: Duration = Duration::from_secs(1);
+
 #[derive(Clone)]
 struct Gateway {
     services: Vec<ServiceClient>,
     platform: Table,
+    latest: Arc<Cached<SystemHealth>>,
 }
 
 /// What `main` serves.
@@ -34,10 +39,10 @@ pub fn endpoint() -> Endpoint {
 
 /// The endpoint over a client for each of [`SERVICES`], in their order, and the breakers' table.
 pub fn router(services: Vec<ServiceClient>, platform: Table) -> Router {
-    routes(PATHS, get(health)).with_state(Gateway { services, platform })
+    routes(PATHS, get(health)).with_state(Gateway { services, platform, latest: Arc::new(Cached::new(FRESH_FOR)) })
 }
 
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 struct SystemHealth {
     gateway: HealthStatus,
     overall_status: HealthStatus,
@@ -45,7 +50,7 @@ struct SystemHealth {
     circuit_breakers: BTreeMap<&'static str, BreakerState>,
 }
 
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 struct ServiceHealth {
     status: HealthStatus,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,11 +64,15 @@ struct ServiceHealth {
     responses((status = 200, body = SystemHealth)),
 )]
 async fn health(State(gateway): State<Gateway>) -> Json<SystemHealth> {
+    Json(gateway.latest.get(find_out(&gateway)).await)
+}
+
+async fn find_out(gateway: &Gateway) -> SystemHealth {
     let probes = join_all(gateway.services.iter().map(probe));
     let (healths, circuit_breakers) = tokio::join!(probes, breakers(&gateway.platform));
     let services: BTreeMap<_, _> = SERVICES.into_iter().zip(healths).collect();
     let overall_status = overall(services.values().map(|service| service.status));
-    Json(SystemHealth { gateway: HealthStatus::Healthy, overall_status, services, circuit_breakers })
+    SystemHealth { gateway: HealthStatus::Healthy, overall_status, services, circuit_breakers }
 }
 
 async fn probe(service: &ServiceClient) -> ServiceHealth {

@@ -29,6 +29,15 @@ struct Reset {
     state: BreakerState,
 }
 
+/// The name by which a service is known here: the documents have two others.
+fn known_as(service: &str) -> &str {
+    match service {
+        "sensor" => "sensors",
+        "kafka" => "events",
+        service => service,
+    }
+}
+
 /// `POST /circuit-breaker/reset/{service}`: closes the breaker in front of a service, as an admin.
 ///
 /// Instances that have read it open within the last second go by that until the second is over.
@@ -46,7 +55,7 @@ async fn reset_breaker(
     _: Option<Valid<Nothing>>,
 ) -> Result<Json<Reset>, Problem> {
     caller.must_be_admin()?;
-    let service = SERVICES.into_iter().find(|known| *known == service);
+    let service = SERVICES.into_iter().find(|known| *known == known_as(&service));
     let service = service.ok_or_else(|| Problem::not_found("service"))?;
     Breaker::new(platform, service).reset().await?;
     tracing::info!(service, "the breaker was reset");

@@ -1,14 +1,12 @@
-//! The real queues' client against an emulator that runs: the queues, the rule and the bus are made
+//! The events service's client of queues against the emulator: the queues, the rule and the bus are made
 //! for the test and removed after it.
-//!
-//! `AWS_ENDPOINT_URL=http://127.0.0.1:4566 AWS_REGION=us-east-1 AWS_ACCESS_KEY_ID=test
-//! AWS_SECRET_ACCESS_KEY=test cargo test -p events --test emulator -- --ignored`
 
 #![allow(clippy::unwrap_used)]
 
 use std::{collections::HashMap, time::Duration};
 
 use aws_sdk_sqs::types::QueueAttributeName;
+use e2e::emulator::Feature;
 use events::{
     dead_letters::{Method, redrive_all, redrive_one},
     queues::{Depth, NativeRedrive, Queue, QueueError, QueueName, Queues},
@@ -90,8 +88,10 @@ async fn create(sqs: &aws_sdk_sqs::Client, name: &str, attributes: HashMap<Queue
 }
 
 #[tokio::test]
-#[ignore = "needs an emulator"]
 async fn the_queues_of_an_emulator_are_seen_and_their_messages_moved() {
+    if !Feature::RedriveByHand.is_there() {
+        return;
+    }
     let emulator = Emulator::new().await;
     let queues = &emulator.queues;
     assert_eq!(queues.names().await.unwrap(), [name()]);
