@@ -68,7 +68,7 @@ mail: ## Show the e-mails and SMS that were sent: make mail TO=anna@example.com
 status: ## Say what is running, and how it is
 	@$(XTASK) status
 
-test: lint deny unit e2e contract ## Run every check and test, on a stack of its own
+test: test-tools lint deny unit e2e contract ## Run every check and test, on a stack of its own
 
 test-resilience: ## Stop each service of the running stack in turn, and see the others go on
 	@$(XTASK) against-stack cargo run --quiet --package e2e --bin test-resilience
