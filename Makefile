@@ -102,6 +102,7 @@ advisories: ## Look the dependencies up in the RustSec database, which needs the
 unit:
 	cargo test --workspace --exclude e2e --lib --bin xtask --bin quayside-operator --test '*'
 	cargo test --package e2e --lib --test saga --test template
+	@$(XTASK) tool python -m unittest discover --quiet localstack
 
 e2e: tools
 	@$(XTASK) with-stack $(E2E)
