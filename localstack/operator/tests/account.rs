@@ -45,7 +45,9 @@ fn answer(mut stream: TcpStream) -> (String, String) {
     }
     lines.read_exact(&mut vec![0; length]).unwrap();
     let body = match path.starts_with("/federation/credentials") {
-        true => r#"{"roleCredentials":{"accessKeyId":"AKSSO","secretAccessKey":"s","sessionToken":"t","expiration":4102444800000}}"#,
+        true => {
+            r#"{"roleCredentials":{"accessKeyId":"AKSSO","secretAccessKey":"s","sessionToken":"t","expiration":4102444800000}}"#
+        }
         false => r#"{"Items":[],"Count":0,"ScannedCount":0}"#,
     };
     let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close";
