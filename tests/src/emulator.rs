@@ -1,6 +1,10 @@
 //! What the stack under test runs on, and what that lacks.
 
-use std::env;
+use std::{
+    env,
+    io::{self, Write},
+    thread,
+};
 
 /// What a test needs of an emulator, and not every one has.
 #[derive(Clone, Copy, Debug)]
@@ -16,7 +20,8 @@ pub enum Feature {
 }
 
 impl Feature {
-    /// Whether the stack's emulator has it. Says why the test is skipped if it has not.
+    /// Whether the stack's emulator has it. Says why the test is skipped if it has not, past the test harness, which
+    /// keeps what a test prints to itself while it passes.
     pub fn is_there(self) -> bool {
         if !is_localstack() {
             return true;
@@ -27,7 +32,8 @@ impl Feature {
             Self::Processes => "LocalStack runs the functions in containers, out of this test's reach",
             Self::Commands => "`make rotate-signing-key` is for the developer's stack, which is MiniStack's",
         };
-        eprintln!("skipped: {reason}");
+        let test = thread::current().name().unwrap_or_default().to_owned();
+        writeln!(io::stderr(), "{test} is skipped: {reason}").unwrap_or_default();
         false
     }
 }
