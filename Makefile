@@ -78,7 +78,7 @@ mail: ## Show the e-mails and SMS that were sent: make mail TO=anna@example.com
 status: ## Say what is running, and how it is
 	@$(XTASK) status
 
-test: tools test-tools ## Run every check and test, on stacks of their own
+test: test-tools tools ## Run every check and test, on stacks of their own
 	@$(MAKE) --jobs=2 checked build
 	@$(MAKE) e2e contract
 
@@ -118,6 +118,7 @@ advisories: ## Look the dependencies up in the RustSec database, which needs the
 unit:
 	cargo test --workspace --exclude e2e --lib --bin xtask --bin quayside-operator --test '*'
 	cargo test --package e2e --lib --test saga --test template
+	@$(XTASK) tool python -m unittest discover --quiet localstack
 
 e2e: tools
 	@$(XTASK) with-stack $(E2E)

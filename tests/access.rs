@@ -233,7 +233,7 @@ async fn no_body_chooses_a_role_or_an_id_at_any_route() -> Result<()> {
         };
         let errors = answer.body["errors"].as_array().cloned().unwrap_or_default();
         let pointed = |field: &&str| errors.iter().any(|error| error["pointer"] == format!("/{field}"));
-        if answer.status != StatusCode::UNPROCESSABLE_ENTITY || !CHOSEN.iter().all(|field| pointed(&field)) {
+        if answer.status != StatusCode::UNPROCESSABLE_ENTITY || !CHOSEN.iter().all(pointed) {
             faults.push(format!("{route}: {} {}", answer.status, answer.body));
         }
     }

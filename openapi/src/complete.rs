@@ -11,7 +11,7 @@ use utoipa::{OpenApi, openapi};
 use crate::{
     access::{Access, Row},
     operation::{self, Place},
-    samples::Sample,
+    samples::{self, Sample},
     schema,
 };
 
@@ -60,6 +60,7 @@ pub fn document(services: Vec<(&'static str, openapi::OpenApi)>, access: &Access
             }
         }
     }
+    samples::add_examples_of_types(&mut paths, &schemas);
     Ok(json!({
         "openapi": "3.1.0",
         "info": {

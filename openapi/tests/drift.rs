@@ -56,6 +56,72 @@ fn every_operation_has_a_name_of_its_own_and_a_summary() {
     assert!(operations.iter().all(|operation| !operation["summary"].as_str().unwrap().is_empty()));
 }
 
+/// Every body and answer of the document, with its type's schema where that is a named one.
+fn contents(document: &Value) -> Vec<(String, &Value, Option<&Value>)> {
+    let mut found = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let answers = operation["responses"].as_object().unwrap().iter();
+            let body = operation.get("requestBody").map(|body| ("body", body));
+            for (what, said) in answers.map(|(status, answer)| (status.as_str(), answer)).chain(body) {
+                for content in said["content"].as_object().into_iter().flat_map(|contents| contents.values()) {
+                    let reference = content["schema"]["$ref"].as_str();
+                    let schema = reference.and_then(|path| document.pointer(path.trim_start_matches('#')));
+                    found.push((format!("{} {path} {what}", method.to_uppercase()), content, schema));
+                }
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn every_body_has_an_example_and_so_has_every_answer_of_a_purchase() {
+    let document = document().unwrap();
+    let without: Vec<_> = contents(&document)
+        .into_iter()
+        .filter(|(name, content, _)| name.ends_with(" body") && content.get("example").is_none())
+        .map(|(name, _, _)| name)
+        .collect();
+    assert!(without.is_empty(), "{without:?}");
+    for answer in [
+        "POST /api/auth/register 201",
+        "POST /api/auth/login 200",
+        "POST /auth/token 200",
+        "GET /api/products/{id} 200",
+        "POST /api/orders 201",
+        "GET /api/orders/{id} 200",
+        "POST /api/payments 201",
+    ] {
+        assert!(contents(&document).iter().any(|(name, content, _)| name == answer && content["example"].is_object()));
+    }
+}
+
+#[test]
+fn every_example_has_the_members_of_its_type_and_no_placeholder() {
+    let document = document().unwrap();
+    let mut checked = 0;
+    for (name, content, schema) in contents(&document) {
+        let (Some(example), Some(schema)) = (content.get("example"), schema) else { continue };
+        for (placeholder, _) in samples::PLACEHOLDERS {
+            assert!(!example.to_string().contains(placeholder), "{name}: {example}");
+        }
+        let members: BTreeSet<_> = example.as_object().unwrap().keys().map(String::as_str).collect();
+        let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        for member in required {
+            assert!(members.contains(member), "{name} has no {member}: {example}");
+        }
+        if let Some(properties) = schema["properties"].as_object() {
+            let unknown: Vec<_> = members.iter().filter(|member| !properties.contains_key(**member)).collect();
+            assert!(unknown.is_empty(), "{name} has {unknown:?}: {example}");
+            checked += 1;
+        }
+    }
+    assert!(checked > 40, "{checked}");
+    let parameters = document["paths"].to_string();
+    assert!(!parameters.contains("_ID\""), "a parameter's example is a placeholder");
+}
+
 /// Every reference in the document.
 fn references(value: &Value) -> Vec<&str> {
     match value {

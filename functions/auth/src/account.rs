@@ -53,7 +53,10 @@ fn always<T>(_: &T) -> bool {
 
 /// An account as its owner sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(as = Account)]
+#[schema(as = Account, example = json!({
+    "id": 2, "username": "anna", "email": "anna@example.com", "name": "Anna Example", "role": "customer",
+    "created_at": "2026-01-15T10:30:45.123Z", "mfa_enabled": false,
+}))]
 pub struct Profile {
     pub id: Id,
     pub username: String,

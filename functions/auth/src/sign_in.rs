@@ -26,6 +26,14 @@ use crate::{
 
 /// The answer to a sign-in, in OAuth 2's terms (RFC 6749).
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "access_token": "eyJ0eXAiOiJKV1QiLCJhbGciOiJFZERTQSJ9.…", "token": "eyJ0eXAiOiJKV1QiLCJhbGciOiJFZERTQSJ9.…",
+    "token_type": "Bearer", "expires_in": 900, "refresh_token": "qsr_…",
+    "user": {
+        "id": 2, "username": "anna", "email": "anna@example.com", "name": "Anna Example", "role": "customer",
+        "created_at": "2026-01-15T10:30:45.123Z", "mfa_enabled": false,
+    },
+}))]
 pub struct Tokens {
     pub access_token: String,
     /// The same as `access_token`, for clients that look for it under this name.

@@ -70,6 +70,13 @@ pub enum Stock {
 
 /// An order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "id": 890461113135316_u64, "user_id": 2, "product_id": 2, "product": "Laptop", "category": "computers",
+    "quantity": 1, "unit_price": 999.99, "total": 999.99, "status": "PENDING", "stock": "AWAITED",
+    "confirmed": false, "payment_id": null, "refunded_payments": [], "failed_payments": 0, "cancel_reason": null,
+    "payment_due_at": "2026-01-15T11:00:45.123Z", "created_at": "2026-01-15T10:30:45.123Z",
+    "updated_at": "2026-01-15T10:30:45.123Z", "version": 1,
+}))]
 pub struct Order {
     pub id: Id,
     pub user_id: Id,

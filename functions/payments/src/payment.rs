@@ -47,6 +47,12 @@ pub enum PaymentStatus {
 
 /// One attempt to take money for an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "id": 890461113790377_u64, "order_id": 890461113135316_u64, "user_id": 2, "amount": 999.99,
+    "category": "computers", "status": "COMPLETED", "payment_method": "tok_ok", "decline_code": null,
+    "refund_reason": null, "created_at": "2026-01-15T10:31:02.456Z", "updated_at": "2026-01-15T10:31:02.471Z",
+    "version": 2,
+}))]
 pub struct Payment {
     pub id: Id,
     pub order_id: Id,

@@ -47,6 +47,11 @@ fn sellable(price: &Money, (): &()) -> garde::Result {
 
 /// A product. `stock + reserved + sold` changes only when an admin sets the stock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "id": 2, "name": "Laptop", "description": null, "category": "computers", "price": 999.99, "stock": 98,
+    "reserved": 1, "sold": 1, "created_at": "2026-01-15T10:30:45.123Z", "updated_at": "2026-01-15T10:30:45.123Z",
+    "version": 1,
+}))]
 pub struct Product {
     pub id: Id,
     pub name: String,

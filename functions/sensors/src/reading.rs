@@ -19,6 +19,7 @@ const SMALLEST: f64 = 1e-12;
 /// A reading as a device sends it.
 #[derive(Clone, Debug, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "device_id": "boiler-1", "value": 61.25 }))]
 pub struct NewReading {
     #[garde(inner(custom(name)))]
     #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._:-]+$")]

@@ -31,6 +31,7 @@ pub struct Form<T>(pub T);
 /// The body of a request that says everything with its path: `{}`, or none as `Option<Valid<Nothing>>`.
 #[derive(Clone, Copy, Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({}))]
 pub struct Nothing {}
 
 impl<T, S> FromRequest<S> for Valid<T>
