@@ -48,7 +48,7 @@ struct Note {
 /// A span of time; one without an end goes on.
 type Span = (Timestamp, Option<Timestamp>);
 
-/// Restricts what functions may do.
+/// Restricts what functions may do: all of them, or none.
 pub fn restrict(functions: &[&str], restriction: Restriction<'_>) -> Result<Restricted> {
     let (command, argument) = match restriction {
         Restriction::Take(action) => ("take", action),
@@ -56,20 +56,29 @@ pub fn restrict(functions: &[&str], restriction: Restriction<'_>) -> Result<Rest
     };
     let mut restricted = Restricted { home: Stack::from_env()?.home().to_owned(), policies: Vec::new() };
     for function in functions.iter().map(|function| format!("local-{function}")) {
-        note(&restricted.home, &function, true)?;
-        let policies = run(&[command, &function, argument], b"")?;
-        restricted.policies.push((function, policies));
+        if let Err(error) = restricted.take(function, command, argument) {
+            restricted.restore()?;
+            return Err(error);
+        }
     }
     Ok(restricted)
 }
 
 impl Restricted {
-    /// Gives back what was taken.
+    fn take(&mut self, function: String, command: &str, argument: &str) -> Result<()> {
+        note(&self.home, &function, true)?;
+        let policies = run(&[command, &function, argument], b"")?;
+        self.policies.push((function, policies));
+        Ok(())
+    }
+
+    /// Gives back what was taken, as much of it as can be given.
     pub fn restore(self) -> Result<()> {
-        self.policies.iter().try_for_each(|(function, policies)| {
+        let given = self.policies.iter().map(|(function, policies)| {
             run(&["give", function], policies)?;
             note(&self.home, function, false)
-        })
+        });
+        given.collect::<Vec<Result<()>>>().into_iter().collect()
     }
 }
 
