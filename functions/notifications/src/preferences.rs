@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use chrono::{DateTime, Days, NaiveDateTime, NaiveTime, TimeDelta, TimeZone as _, Timelike, Utc};
+use chrono::{DateTime, NaiveDateTime, NaiveTime, Timelike, Utc};
 use chrono_tz::Tz;
 use garde::Validate;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
@@ -15,8 +15,9 @@ use crate::{
     templates::Language,
 };
 
-/// Clocks are put forward by less than this at once.
-const LONGEST_GAP_MINUTES: i64 = 180;
+const MILLIS_PER_MINUTE: i64 = 60_000;
+/// Quiet hours are shorter than a day, which is three hours longer at most when clocks are put back.
+const LONGEST_MINUTES: i64 = 27 * 60;
 
 /// A user's preferences, as they are put: all of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
@@ -146,16 +147,12 @@ impl QuietHours {
         if from < until { from <= time && time < until } else { from <= time || time < until }
     }
 
+    /// The first minute at which clocks there show none of them: they may be put forward or back over either end.
     fn end(&self, time_zone: TimeZone, now: Timestamp) -> Option<Timestamp> {
-        let local = time_zone.local(now);
-        if !self.contains(local.time()) {
-            return None;
-        }
-        let today = local.date();
-        let day = if local.time() < self.until.0 { today } else { today.checked_add_days(Days::new(1))? };
-        let end = time_zone.next_moment(day.and_time(self.until.0), now)?;
-        // Clocks that are put forward over the end may show quiet hours again.
-        self.end(time_zone, end).or(Some(end))
+        let is_quiet = |moment: Timestamp| self.contains(time_zone.local(moment).time());
+        let this_minute = now.unix_millis().div_euclid(MILLIS_PER_MINUTE);
+        let moments = (1..=LONGEST_MINUTES).map(|minute| (this_minute + minute) * MILLIS_PER_MINUTE);
+        is_quiet(now).then(|| moments.map(Timestamp::from_unix_millis).find(|moment| !is_quiet(*moment)))?
     }
 }
 
@@ -175,15 +172,6 @@ impl TimeZone {
     pub fn local(self, moment: Timestamp) -> NaiveDateTime {
         let moment = DateTime::<Utc>::from_timestamp_millis(moment.unix_millis()).unwrap_or_default();
         moment.with_timezone(&self.0).naive_local()
-    }
-
-    /// The first moment after `now` at which clocks there show this, or show later because they were put
-    /// forward. While they are put back they show it twice.
-    fn next_moment(self, local: NaiveDateTime, now: Timestamp) -> Option<Timestamp> {
-        let candidates = (0..=LONGEST_GAP_MINUTES).map(|minutes| local + TimeDelta::minutes(minutes));
-        let shown = candidates.map(|local| self.0.from_local_datetime(&local));
-        let moments = shown.flat_map(|shown| [shown.earliest(), shown.latest()]).flatten();
-        moments.map(|moment| Timestamp::from_unix_millis(moment.timestamp_millis())).find(|moment| *moment > now)
     }
 }
 
@@ -275,6 +263,12 @@ mod tests {
         assert_eq!(until(&zurich, "2026-10-25T00:15:00Z").as_deref(), Some("2026-10-25T00:30:00.000Z"));
         assert_eq!(until(&zurich, "2026-10-25T00:45:00Z"), None);
         assert_eq!(until(&zurich, "2026-10-25T01:15:00Z").as_deref(), Some("2026-10-25T01:30:00.000Z"));
+    }
+
+    #[test]
+    fn quiet_hours_end_while_a_clock_that_is_put_back_shows_the_time_before_they_began() {
+        let zurich = quiet("Europe/Zurich", "02:01", "00:00");
+        assert_eq!(until(&zurich, "2026-10-25T00:59:30Z").as_deref(), Some("2026-10-25T01:00:00.000Z"));
     }
 
     #[test]
