@@ -1,4 +1,4 @@
-XTASK = $(MAKE) --silent prerequisites && cargo run --quiet --target-dir target/xtask --package xtask --
+XTASK = MAKEFLAGS= $(MAKE) --silent prerequisites && cargo run --quiet --target-dir target/xtask --package xtask --
 RUST_NEEDED := 95
 SUITE = cargo test --package e2e --no-fail-fast --test purchase --test access --test identity --test key_rotation --test crash \
 	--test queues \
@@ -79,12 +79,12 @@ status: ## Say what is running, and how it is
 	@$(XTASK) status
 
 test: test-tools tools ## Run every check and test, on stacks of their own
-	@$(MAKE) --jobs=2 checked build
-	@$(MAKE) e2e contract
+	@$(MAKE) --no-print-directory --jobs=2 checked build
+	@$(MAKE) --no-print-directory e2e contract
 
 # Beside the build of the functions, which keeps one core busy for most of its time.
 checked:
-	@MAKEFLAGS= $(MAKE) lint deny unit
+	@MAKEFLAGS= $(MAKE) --no-print-directory lint deny unit
 
 test-resilience: ## Stop each service of the running stack in turn, and see the others go on
 	@$(XTASK) against-stack cargo run --quiet --package e2e --bin test-resilience
