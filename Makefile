@@ -84,7 +84,7 @@ test: test-tools tools ## Run every check and test, on stacks of their own
 
 # Beside the build of the functions, which keeps one core busy for most of its time.
 checked:
-	@MAKEFLAGS= $(MAKE) --no-print-directory lint deny unit
+	@$(MAKE) --no-print-directory --jobs=1 lint deny unit
 
 test-resilience: ## Stop each service of the running stack in turn, and see the others go on
 	@$(XTASK) against-stack cargo run --quiet --package e2e --bin test-resilience
