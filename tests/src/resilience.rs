@@ -15,6 +15,8 @@ pub const SERVICES: [&str; 9] =
 
 /// How long a service may take to recover: a breaker that has opened lets no probe pass for 30 s.
 const RECOVERY: Duration = Duration::from_secs(60);
+/// How long health may take to tell of it.
+const NOTICED: Duration = Duration::from_secs(5);
 
 /// Calls in vain that open a breaker.
 const CALLS_IN_VAIN: usize = 3;
@@ -212,13 +214,25 @@ impl Visitor {
             println!("  {:<10} {outcome}", journey.name);
             outcomes.push(outcome);
         }
-        let health = self.stack.nobody().get("/health").await?.body;
-        if health["overall_status"] == "healthy" || health["services"][service]["status"] != "unhealthy" {
-            bail!("health does not tell that {service} is away: {health}");
-        }
+        let health = self.health_without(service).await?;
         let breakers = breakers(&health);
         println!("  health     {}, {service} unhealthy; breakers not closed: {breakers:?}", health["overall_status"]);
         Ok((outcomes, breakers))
+    }
+
+    /// What health says once it tells that a service is away: it may be a moment old.
+    async fn health_without(&self, service: &str) -> Result<Value> {
+        let started = Instant::now();
+        loop {
+            let health = self.stack.nobody().get("/health").await?.body;
+            if health["overall_status"] != "healthy" && health["services"][service]["status"] == "unhealthy" {
+                return Ok(health);
+            }
+            if started.elapsed() > NOTICED {
+                bail!("health does not tell that {service} is away: {health}");
+            }
+            sleep(Duration::from_millis(300)).await;
+        }
     }
 
     async fn recovery(&self, service: &str) -> Result<Duration> {
