@@ -20,7 +20,10 @@ use crate::{
 };
 
 const START_TIMEOUT: Duration = Duration::from_secs(30);
-const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long saving the state takes at most: of a table with a hundred thousand items, half a minute.
+const SAVED: Duration = Duration::from_secs(180);
+/// How long an emulator whose state is not wanted any more may take to end its functions.
+const ORDERLY: Duration = Duration::from_secs(30);
 
 const INHERITED: [&str; 5] = ["PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH"];
 
@@ -108,7 +111,7 @@ pub fn start(settings: &Settings) -> Result<()> {
 /// Ends the emulator, whose state is not wanted any more, even if it hangs.
 pub fn kill(settings: &Settings) -> Result<()> {
     let Some(pid) = running(settings) else { return Ok(()) };
-    if stop(settings).is_err() {
+    if stop_within(settings, ORDERLY).is_err() {
         signal(pid, "KILL")?;
         sleep(Duration::from_millis(500));
     }
@@ -117,11 +120,15 @@ pub fn kill(settings: &Settings) -> Result<()> {
 
 /// Stops the emulator and waits until it has saved its state.
 pub fn stop(settings: &Settings) -> Result<()> {
+    stop_within(settings, SAVED)
+}
+
+fn stop_within(settings: &Settings, timeout: Duration) -> Result<()> {
     let Some(pid) = running(settings) else { return Ok(()) };
     signal(pid, "TERM")?;
     let started = Instant::now();
     while is_emulator(pid) {
-        if started.elapsed() > STOP_TIMEOUT {
+        if started.elapsed() > timeout {
             bail!("The emulator (process {pid}) does not stop; its state may not be saved.");
         }
         sleep(Duration::from_millis(100));

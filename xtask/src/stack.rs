@@ -179,7 +179,7 @@ pub fn with_stack(command: &[String]) -> Result<ExitCode> {
     let settings = Settings::of_run()?;
     prepare(&settings)?;
     let result = start(&settings).and_then(|_| run_against(&settings, &settings.api_url(), command));
-    let stopped = emulator::stop(&settings);
+    let stopped = emulator::kill(&settings);
     let code = result?;
     stopped?;
     if code == ExitCode::SUCCESS {
